@@ -1,0 +1,97 @@
+//! The bounded pool for what can wait on a disk: cold pages, copies between files.
+//!
+//! A worker makes the whole call itself, `sendfile(2)` on a nonblocking socket included, so there is no gap between
+//! «it is cached» and «send it» in which it could be evicted. A transfer whose sink is full goes to the event
+//! loop and comes back only if it meets a cold page again.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use crate::sys::{self, Errno};
+use crate::transfer::{Patience, Step};
+
+use super::event_loop::Inbox;
+use super::job::Job;
+
+/// As many as libuv has for files; disks have deeper queues, but page cache hits need no more than the cores.
+const THREADS: usize = 4;
+
+/// Jobs that can wait on a disk, and the threads that do.
+#[derive(Debug)]
+pub(super) struct DiskPool {
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    inbox: Arc<Inbox>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    jobs: VecDeque<Box<Job>>,
+    threads: usize,
+    idle: usize,
+}
+
+impl DiskPool {
+    pub(super) fn new(inbox: Arc<Inbox>) -> Self {
+        Self { queue: Mutex::default(), arrived: Condvar::new(), inbox }
+    }
+
+    /// Queues a job, and starts a thread for it where all are busy and there may be one more.
+    pub(super) fn push(self: &Arc<Self>, job: Box<Job>) {
+        let mut queue = self.queue();
+        queue.jobs.push_back(job);
+        if queue.idle >= queue.jobs.len() || queue.threads >= THREADS {
+            self.arrived.notify_one();
+            return;
+        }
+        let pool = Arc::clone(self);
+        match thread::Builder::new().name("zcio-disk".into()).spawn(move || pool.work()) {
+            Ok(_) => queue.threads += 1,
+            // With a thread of ours at all the job will have its turn; with none it never will.
+            Err(error) if queue.threads == 0 => {
+                let errno = Errno::from_raw(error.raw_os_error().unwrap_or(Errno::AGAIN.raw()));
+                if let Some(job) = queue.jobs.pop_back() {
+                    drop(queue);
+                    super::end_without_thread(job, errno);
+                }
+            }
+            Err(_) => self.arrived.notify_one(),
+        }
+    }
+
+    fn work(&self) {
+        sys::block_all_signals();
+        loop {
+            let job = self.next();
+            self.run(job);
+        }
+    }
+
+    fn next(&self) -> Box<Job> {
+        let mut queue = self.queue();
+        loop {
+            if let Some(job) = queue.jobs.pop_front() {
+                return job;
+            }
+            queue.idle += 1;
+            queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
+        }
+    }
+
+    /// One turn; then the job ends, goes to the event loop, or to the end of the queue, so that many share few.
+    fn run(&self, mut job: Box<Job>) {
+        match job.advance(Patience::Disk) {
+            Step::Again | Step::Disk => self.queue().jobs.push_back(job),
+            Step::Wait(side) => self.inbox.park(job, side),
+            // A job that the event loop knows must leave it before its descriptors close.
+            Step::End(ending) if job.watched != [false; 2] => self.inbox.end(job, ending),
+            Step::End(ending) => job.end(ending),
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

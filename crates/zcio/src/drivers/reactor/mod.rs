@@ -1,0 +1,91 @@
+//! All transfers of a process on a few threads: one event loop for what waits for a peer, and a bounded pool for
+//! what can wait on a disk.
+//!
+//! [`Reactor::submit`] takes a transfer that owns its descriptors and gives a [`Ticket`] to watch and cancel it.
+//! Both kinds of thread are started by the first transfer that needs them and sleep when there is none; neither
+//! keeps a process alive. A job is in one place at a time: in a thread's hands, in a queue, or parked in the event
+//! loop until its descriptor is ready.
+
+mod disk;
+mod event_loop;
+mod job;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::kernel::Linux;
+use crate::sys::{self, Errno};
+use crate::transfer::{Cause, Ending, Failure, Transfer};
+
+use disk::DiskPool;
+use event_loop::Inbox;
+use job::Job;
+pub use job::Ticket;
+
+/// The threads that carry out transfers.
+#[derive(Debug)]
+pub struct Reactor {
+    inbox: Arc<Inbox>,
+    disk: Arc<DiskPool>,
+    next_id: AtomicU64,
+}
+
+impl Reactor {
+    /// The reactor of this process, started when first asked for.
+    ///
+    /// # Errors
+    /// What `epoll_create1(2)`, `eventfd(2)` and `clone(2)` may say: `EMFILE`, `ENFILE`, `EAGAIN`. The next call
+    /// tries again.
+    pub fn global() -> sys::Result<Arc<Self>> {
+        static GLOBAL: Mutex<Option<Arc<Reactor>>> = Mutex::new(None);
+        let mut global = GLOBAL.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reactor) = &*global {
+            return Ok(Arc::clone(reactor));
+        }
+        let reactor = Arc::new(Self::start()?);
+        *global = Some(Arc::clone(&reactor));
+        Ok(reactor)
+    }
+
+    fn start() -> sys::Result<Self> {
+        let inbox = Arc::new(Inbox::new()?);
+        let disk = Arc::new(DiskPool::new(Arc::clone(&inbox)));
+        event_loop::start(Arc::clone(&inbox), Arc::clone(&disk))?;
+        Ok(Self { inbox, disk, next_id: AtomicU64::new(1) })
+    }
+
+    /// Carries out a transfer. `on_end` runs on one of the reactor's threads, after the transfer's descriptors
+    /// have been closed; it must not wait.
+    ///
+    /// # Errors
+    /// [`Cause::Busy`] where the same pipe or socket is already the same end of another transfer; `EMFILE` and
+    /// `ENFILE` where borrowed descriptors cannot be duplicated.
+    pub fn submit(
+        &self,
+        transfer: Transfer<Linux<'_>>,
+        on_end: impl FnOnce(Ending) + Send + 'static,
+    ) -> Result<Ticket, Failure> {
+        let bytes = transfer.moved();
+        let transfer = transfer.into_owned().map_err(|errno| {
+            let mut failure = Failure::early(Cause::System { errno, call: "fcntl" }, None);
+            failure.outcome.bytes = bytes;
+            failure
+        })?;
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let straight_to_disk = transfer.belongs_on_disk_thread();
+        let (job, control) = Job::new(id, transfer, Box::new(on_end))?;
+        let ticket = Ticket::new(control, Arc::clone(&self.inbox));
+        if straight_to_disk {
+            self.disk.push(job);
+        } else {
+            self.inbox.start(job);
+        }
+        Ok(ticket)
+    }
+}
+
+/// Ends a job that no thread can be had for.
+fn end_without_thread(mut job: Box<Job>, errno: Errno) {
+    let failure = job.transfer.stop(&Linux::new(), Cause::System { errno, call: "clone" }, None);
+    job.end(Err(failure));
+}

@@ -1,0 +1,209 @@
+//! What a descriptor is: asked once, or told by a caller who knows.
+//!
+//! The route of a transfer depends on the kinds of its two ends and on a few flags. [`Facts::of`] asks the kernel
+//! for them (three to six cheap calls); [`Facts::stream_socket`] is for callers who took the descriptor from a
+//! connected socket and need not ask. Nothing here opens, changes or keeps a descriptor, and nothing here decides
+//! how bytes move: that is [`route`](crate::transfer::route)'s.
+
+use std::fmt;
+use std::os::fd::AsFd;
+
+use crate::sys::{self, Errno, FileType, SocketDomain, SocketType, Stat, StatusFlags};
+
+/// The kinds of descriptor that the route table tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A regular file, memfd included.
+    File,
+    /// A pipe or FIFO.
+    Pipe,
+    /// A connected stream socket: TCP or `AF_UNIX`.
+    Socket,
+    /// A character device: a terminal, `/dev/zero`.
+    CharDevice,
+    /// Anything else that can be read or written: block devices, event descriptors.
+    Other,
+}
+
+impl Kind {
+    /// All kinds, in the order of the route table.
+    pub const ALL: [Self; 5] = [Self::File, Self::Pipe, Self::Socket, Self::CharDevice, Self::Other];
+
+    /// The word for it in documentation and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Pipe => "pipe",
+            Self::Socket => "socket",
+            Self::CharDevice => "character device",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// What the engine knows about a descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "they are the kernel's flags, one by one")]
+pub struct Facts {
+    /// Its kind.
+    pub kind: Kind,
+    /// Open for reading.
+    pub readable: bool,
+    /// Open for writing.
+    pub writable: bool,
+    /// `O_NONBLOCK`: a call that would wait fails with `EAGAIN` instead. Files ignore it.
+    pub nonblocking: bool,
+    /// `O_APPEND`: `splice(2)`, `sendfile(2)` and `copy_file_range(2)` refuse such a sink.
+    pub append: bool,
+    /// `O_DIRECT`: the page cache is bypassed, so there are no pages to pass by reference.
+    pub direct: bool,
+    /// Size in bytes when asked; 0 for everything without one, and for the files of /proc.
+    pub size: u64,
+    /// Where a regular file's position was when asked; 0 for everything else.
+    pub position: u64,
+    /// Which file: device, inode, and time of last modification (seconds, nanoseconds).
+    pub identity: Identity,
+}
+
+/// Names one version of one file, or one pipe, or one socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Identity {
+    /// `st_dev`.
+    pub device: u64,
+    /// `st_ino`.
+    pub inode: u64,
+    /// `st_mtim`.
+    pub modified: (i64, i64),
+}
+
+impl Identity {
+    /// Whether both name the same file, be it at different times.
+    #[must_use]
+    pub const fn is_same_file(&self, other: &Self) -> bool {
+        self.device == other.device && self.inode == other.inode
+    }
+}
+
+/// Why a descriptor cannot be an end of a transfer at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// A call that asked about it failed, or would fail for certain.
+    System {
+        /// What the kernel said.
+        errno: Errno,
+        /// The call it said it to.
+        call: &'static str,
+    },
+    /// The kernel would take it, but not as a stream of bytes; says what it is.
+    Unsupported(&'static str),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System { errno, call } => write!(f, "{errno}, {call}"),
+            Self::Unsupported(what) => write!(f, "{what} cannot be an end of a transfer"),
+        }
+    }
+}
+
+impl Facts {
+    /// Asks the kernel: `fstat(2)`, `fcntl(F_GETFL)`, of files their position, and of sockets their type, domain and whether they listen.
+    ///
+    /// # Errors
+    /// [`Refusal::System`] with `EBADF` for a descriptor opened with `O_PATH`, with `EISDIR` for a directory;
+    /// [`Refusal::Unsupported`] for sockets that are not connected byte streams.
+    pub fn of(fd: impl AsFd) -> Result<Self, Refusal> {
+        let stat = sys::stat(&fd).map_err(|errno| Refusal::System { errno, call: "fstat" })?;
+        let flags = sys::status_flags(&fd).map_err(|errno| Refusal::System { errno, call: "fcntl" })?;
+        if flags.contains(StatusFlags::PATH) {
+            return Err(Refusal::System { errno: Errno::BADF, call: "read" });
+        }
+        let kind = kind_of(&fd, &stat)?;
+        let position = if kind == Kind::File { sys::seek_position(&fd) } else { Ok(0) };
+        let position = position.map_err(|errno| Refusal::System { errno, call: "lseek" })?;
+        Ok(Self { position, ..Self::new(kind, flags, &stat) })
+    }
+
+    /// A descriptor that the caller took from a connected, nonblocking stream socket. No system call.
+    #[must_use]
+    pub const fn stream_socket() -> Self {
+        Self {
+            kind: Kind::Socket,
+            readable: true,
+            writable: true,
+            nonblocking: true,
+            append: false,
+            direct: false,
+            size: 0,
+            position: 0,
+            identity: Identity { device: 0, inode: 0, modified: (0, 0) },
+        }
+    }
+
+    /// A regular file that the caller has just opened for reading and asked about. No system call.
+    #[must_use]
+    pub fn opened_file(stat: &Stat) -> Self {
+        Self { writable: false, ..Self::new(Kind::File, StatusFlags::empty(), stat) }
+    }
+
+    fn new(kind: Kind, flags: StatusFlags, stat: &Stat) -> Self {
+        Self {
+            kind,
+            readable: flags.readable(),
+            writable: flags.writable(),
+            nonblocking: flags.contains(StatusFlags::NONBLOCK),
+            append: flags.contains(StatusFlags::APPEND),
+            direct: kind == Kind::File && flags.contains(StatusFlags::DIRECT),
+            size: stat.size,
+            position: 0,
+            identity: Identity { device: stat.device, inode: stat.inode, modified: stat.modified },
+        }
+    }
+
+    /// Whether a call on it can wait for longer than a disk takes.
+    #[must_use]
+    pub fn can_block(&self) -> bool {
+        self.kind != Kind::File && !self.nonblocking
+    }
+}
+
+fn kind_of(fd: impl AsFd, stat: &Stat) -> Result<Kind, Refusal> {
+    match stat.file_type() {
+        FileType::Regular => Ok(Kind::File),
+        FileType::Pipe => Ok(Kind::Pipe),
+        FileType::CharDevice => Ok(Kind::CharDevice),
+        FileType::Socket => kind_of_socket(fd),
+        FileType::Directory => Err(Refusal::System { errno: Errno::ISDIR, call: "read" }),
+        _ => Ok(Kind::Other),
+    }
+}
+
+/// Only what carries a stream of bytes: a datagram or packet socket loses what does not fit one call, and an empty
+/// datagram looks like the end.
+fn kind_of_socket(fd: impl AsFd) -> Result<Kind, Refusal> {
+    let asked = |errno| Refusal::System { errno, call: "getsockopt" };
+    if sys::socket_type(&fd).map_err(asked)? != SocketType::Stream {
+        return Err(Refusal::Unsupported("a datagram, packet or raw socket"));
+    }
+    if !matches!(
+        sys::socket_domain(&fd).map_err(asked)?,
+        SocketDomain::Inet | SocketDomain::Inet6 | SocketDomain::Unix
+    ) {
+        return Err(Refusal::Unsupported("a socket that is neither TCP nor AF_UNIX"));
+    }
+    if sys::is_listening(&fd).map_err(asked)? {
+        return Err(Refusal::Unsupported("a listening socket"));
+    }
+    Ok(Kind::Socket)
+}
+
+/// One end of a transfer: a handle and what is known about it.
+#[derive(Debug)]
+pub struct Endpoint<H> {
+    /// What the kernel calls take.
+    pub handle: H,
+    /// What the route depends on.
+    pub facts: Facts,
+}

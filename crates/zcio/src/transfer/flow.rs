@@ -1,0 +1,96 @@
+//! What every move works on: the two ends, where each stands, how much is left, and what is carried between them.
+
+use crate::endpoint::{Endpoint, Kind};
+use crate::kernel::Kernel;
+use crate::sys::{self, Errno};
+
+use super::buffered::Carry;
+use super::outcome::Side;
+
+/// What one attempt came to.
+#[derive(Debug)]
+pub enum Move {
+    /// The sink accepted so many bytes.
+    Bytes(u64),
+    /// The source has no more.
+    End,
+    /// This end is not ready.
+    Blocked(Side),
+    /// Not this way.
+    Refused(Errno),
+    /// Not at all: which end, the kernel's answer, and the call it answered.
+    Failed(Option<Side>, Errno, &'static str),
+}
+
+/// Two ends on the way.
+#[derive(Debug)]
+pub struct Flow<K: Kernel> {
+    /// Where bytes come from.
+    pub source: Endpoint<K::Handle>,
+    /// Where they go.
+    pub sink: Endpoint<K::Handle>,
+    /// Where the source is read; `None`: at its position, which the kernel moves.
+    pub source_offset: Option<u64>,
+    /// Where the sink is written; `None`: at its position, which the kernel moves.
+    pub sink_offset: Option<u64>,
+    /// Bytes that may still be moved; `None`: all there are.
+    pub remaining: Option<u64>,
+    /// Bytes that the sink has accepted.
+    pub moved: u64,
+    /// Bytes between the two.
+    pub carry: Carry,
+}
+
+impl<K: Kernel> Flow<K> {
+    /// The length for one call: what is left, but not more than `most` or than the kernel takes.
+    pub fn at_most(&self, most: u64) -> usize {
+        let length = self.remaining.unwrap_or(u64::MAX).min(most);
+        usize::try_from(length).unwrap_or(usize::MAX).min(sys::MAX_COUNT)
+    }
+
+    /// Counts bytes that the sink accepted.
+    pub fn count(&mut self, bytes: u64) {
+        self.moved += bytes;
+        if let Some(remaining) = &mut self.remaining {
+            *remaining = remaining.saturating_sub(bytes);
+        }
+    }
+
+    /// Where in the source file the next byte is.
+    pub fn source_position(&self) -> u64 {
+        self.source_offset.unwrap_or(self.source.facts.position + self.moved)
+    }
+
+    /// Moves both files past bytes that a call has transferred without moving anything itself.
+    pub fn skip(&mut self, kernel: &K, bytes: u64) -> sys::Result<()> {
+        for (end, offset) in [(&self.source, &mut self.source_offset), (&self.sink, &mut self.sink_offset)] {
+            match offset {
+                Some(offset) => *offset += bytes,
+                None => drop(kernel.seek_by(&end.handle, bytes.cast_signed())?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back what was read and not accepted: to a file by moving its position, else to the caller.
+    pub fn take_back(&mut self, kernel: &K) -> Vec<u8> {
+        let pending = self.carry.take();
+        if pending.is_empty() || self.source_offset.is_some() {
+            return Vec::new();
+        }
+        let distance = -(pending.len().cast_signed() as i64);
+        let seekable = self.source.facts.kind == Kind::File;
+        if seekable && kernel.seek_by(&self.source.handle, distance).is_ok() { Vec::new() } else { pending }
+    }
+
+    /// The same with other handles on the same ends.
+    pub fn map<L: Kernel>(
+        self,
+        convert: impl Fn(K::Handle) -> sys::Result<L::Handle>,
+    ) -> sys::Result<Flow<L>> {
+        let Self { source, sink, source_offset, sink_offset, remaining, moved, carry } = self;
+        let source = Endpoint { handle: convert(source.handle)?, facts: source.facts };
+        let sink = Endpoint { handle: convert(sink.handle)?, facts: sink.facts };
+        Ok(Flow { source, sink, source_offset, sink_offset, remaining, moved, carry })
+    }
+}

@@ -1,0 +1,182 @@
+//! The words in which a transfer reports: where it stands, how bytes moved, why not otherwise, what is left over.
+
+use std::fmt;
+
+use crate::endpoint::Refusal;
+use crate::sys::Errno;
+
+/// An end of a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Where bytes come from.
+    Source,
+    /// Where they go.
+    Sink,
+}
+
+impl Side {
+    /// The word for it in errors.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Sink => "sink",
+        }
+    }
+}
+
+/// The ways bytes can move, cheapest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Mechanism {
+    /// The two files share their blocks until one is written: `ioctl_ficlone(2)`.
+    Reflink,
+    /// The file system copies, or shares, or asks its server to: `copy_file_range(2)`.
+    CopyFileRange,
+    /// The page cache's pages go to the sink by reference: `sendfile(2)`.
+    Sendfile,
+    /// Through user space: `read(2)` and `write(2)`.
+    ReadWrite,
+}
+
+impl Mechanism {
+    /// The word for it in results: the system call's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reflink => "reflink",
+            Self::CopyFileRange => "copy_file_range",
+            Self::Sendfile => "sendfile",
+            Self::ReadWrite => "read_write",
+        }
+    }
+}
+
+/// A mechanism that did not run, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fallback {
+    /// What was passed over or given up.
+    pub mechanism: Mechanism,
+    /// The kernel's error name (`EXDEV`), or the name of the condition that ruled it out (`SNAPSHOT`).
+    pub code: &'static str,
+}
+
+/// What a transfer has done, whichever way it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Bytes that the sink accepted. Accepted by the kernel is not yet received by the peer.
+    pub bytes: u64,
+    /// How they moved: the last mechanism that ran.
+    pub mechanism: Mechanism,
+    /// The better ones that did not.
+    pub fallbacks: Vec<Fallback>,
+    /// Bytes taken from a source that cannot be read again and not accepted by the sink. Empty after success.
+    pub residual: Vec<u8>,
+}
+
+impl Outcome {
+    /// Of a transfer that was refused before anything moved.
+    #[must_use]
+    pub const fn nothing() -> Self {
+        Self { bytes: 0, mechanism: Mechanism::ReadWrite, fallbacks: Vec::new(), residual: Vec::new() }
+    }
+}
+
+/// Why a transfer ended before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// A system call failed.
+    System {
+        /// What the kernel said.
+        errno: Errno,
+        /// The call it said it to.
+        call: &'static str,
+    },
+    /// Only a copy through user space would have gone on, and the request forbade it.
+    CopyRequired,
+    /// Not two ends that bytes can be moved between; says why.
+    Unsupported(&'static str),
+    /// Another transfer moves bytes through the same pipe or socket in the same direction.
+    Busy,
+    /// It was told to stop.
+    Canceled,
+}
+
+impl From<Refusal> for Cause {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::System { errno, call } => Self::System { errno, call },
+            Refusal::Unsupported(what) => Self::Unsupported(what),
+        }
+    }
+}
+
+/// A transfer that ended before its end: why, on which side, and what had been done by then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Why.
+    pub cause: Cause,
+    /// Which end it came from; `None` where the call does not tell, or neither is to blame.
+    pub side: Option<Side>,
+    /// What had been moved, and what was taken from the source but not moved.
+    pub outcome: Outcome,
+}
+
+impl Failure {
+    /// A refusal before anything has moved.
+    #[must_use]
+    pub const fn early(cause: Cause, side: Option<Side>) -> Self {
+        Self { cause, side, outcome: Outcome::nothing() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.cause {
+            Cause::System { errno, call } => write!(f, "{errno}, {call}")?,
+            Cause::CopyRequired => f.write_str("only a copy through user space can move these bytes")?,
+            Cause::Unsupported(why) => write!(f, "unsupported: {why}")?,
+            Cause::Busy => f.write_str("another transfer is using this pipe or socket")?,
+            Cause::Canceled => f.write_str("canceled")?,
+        }
+        write!(f, " (after {} bytes)", self.outcome.bytes)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<Failure> for std::io::Error {
+    fn from(failure: Failure) -> Self {
+        let kind = match failure.cause {
+            Cause::System { errno, .. } => Self::from(errno).kind(),
+            Cause::CopyRequired | Cause::Unsupported(_) => std::io::ErrorKind::Unsupported,
+            Cause::Busy => std::io::ErrorKind::ResourceBusy,
+            Cause::Canceled => std::io::ErrorKind::Interrupted,
+        };
+        Self::new(kind, failure)
+    }
+}
+
+/// How a transfer ended.
+pub type Ending = Result<Outcome, Failure>;
+
+/// Where a transfer stands after [`advance`](super::Transfer::advance).
+#[derive(Debug)]
+pub enum Step {
+    /// It has used up its turn and could go on at once; others may want theirs.
+    Again,
+    /// It can go on when this end is readable (source) or writable (sink).
+    Wait(Side),
+    /// The next call may wait for a disk, which this driver said it will not.
+    Disk,
+    /// It is over. There is nothing left to call.
+    End(Ending),
+}
+
+/// What the calling thread is willing to wait for inside one system call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Nothing: an event loop, Node's or ours.
+    None,
+    /// A disk: a worker of the disk pool, or a thread that belongs to the transfer.
+    Disk,
+}

@@ -1,0 +1,122 @@
+//! THE table: which mechanisms a pair of ends may use, in which order, and what rules one out beforehand.
+//!
+//! This is data. [`ladder`] gives the mechanisms for a pair of kinds, best first; [`RULES`] name the conditions of
+//! flags and options under which a rung is known not to fit, so that nobody has to ask the kernel. What only the
+//! kernel can tell (different file systems, no such call) is left to it: a refused call costs a fraction of a
+//! microsecond and cannot be out of date. [`demotes`] lists the refusals that lead to the next rung.
+
+use crate::endpoint::{Facts, Kind};
+use crate::sys::Errno;
+
+use super::Request;
+use super::outcome::Mechanism::{self, CopyFileRange, ReadWrite, Reflink, Sendfile};
+
+/// The mechanisms for a pair of kinds, best first. The last of a ladder can move anything that can be read.
+#[must_use]
+pub const fn ladder(source: Kind, sink: Kind) -> &'static [Mechanism] {
+    match (source, sink) {
+        (Kind::File, Kind::File) => &[Reflink, CopyFileRange, Sendfile, ReadWrite],
+        (Kind::File, _) => &[Sendfile, ReadWrite],
+        _ => &[ReadWrite],
+    }
+}
+
+/// Two ends and what is wanted of them: all that a rule may look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Pair<'a> {
+    /// Where bytes come from.
+    pub source: &'a Facts,
+    /// Where they go.
+    pub sink: &'a Facts,
+    /// What was asked for.
+    pub request: &'a Request,
+}
+
+/// A condition that rules mechanisms out before anything is called.
+pub struct Rule {
+    /// Its name in [`Fallback`](super::Fallback).
+    pub code: &'static str,
+    /// The same for people.
+    pub reason: &'static str,
+    /// What it rules out.
+    pub excludes: &'static [Mechanism],
+    /// When.
+    pub applies: fn(Pair<'_>) -> bool,
+}
+
+/// The conditions, in the order in which they are named.
+pub const RULES: &[Rule] = &[
+    Rule {
+        code: "SNAPSHOT",
+        reason: "pages sent by reference would show later writes to the file",
+        excludes: &[Sendfile],
+        applies: |pair| pair.request.snapshot && pair.sink.kind != Kind::File,
+    },
+    Rule {
+        code: "O_APPEND",
+        reason: "the kernel refuses a sink opened with O_APPEND",
+        excludes: &[Reflink, CopyFileRange, Sendfile],
+        applies: |pair| pair.sink.append && pair.sink.kind != Kind::Pipe,
+    },
+    Rule {
+        code: "O_DIRECT",
+        reason: "a file opened with O_DIRECT has no pages to pass on",
+        excludes: &[Sendfile],
+        applies: |pair| pair.source.direct || pair.sink.direct,
+    },
+    Rule {
+        code: "RANGE",
+        reason: "only a whole file can be cloned, into an empty one",
+        excludes: &[Reflink],
+        applies: |pair| !clones_whole(pair),
+    },
+    Rule {
+        code: "SINK_START",
+        reason: "sendfile(2) writes a file at its own position, not at an offset",
+        excludes: &[Sendfile],
+        applies: |pair| pair.request.sink_start.is_some(),
+    },
+    Rule {
+        code: "BLOCKING_SOCKET",
+        reason: "sendfile(2) on a socket without O_NONBLOCK would hold up its thread",
+        excludes: &[Sendfile],
+        applies: |pair| pair.request.asynchronous && pair.sink.can_block(),
+    },
+];
+
+fn clones_whole(pair: Pair<'_>) -> bool {
+    let Pair { source, sink, request } = pair;
+    let starts_at_zero =
+        request.start.unwrap_or(source.position) == 0 && request.sink_start.unwrap_or(sink.position) == 0;
+    let to_the_end = request.length.is_none_or(|length| length >= source.size);
+    starts_at_zero && to_the_end && source.size > 0 && sink.size == 0
+}
+
+/// The rule that keeps this pair from using `mechanism`, if there is one.
+#[must_use]
+pub fn ruled_out(mechanism: Mechanism, pair: Pair<'_>) -> Option<&'static Rule> {
+    RULES.iter().find(|rule| rule.excludes.contains(&mechanism) && (rule.applies)(pair))
+}
+
+/// Whether an error of a mechanism means «not this way» rather than «not at all».
+///
+/// A genuine error is met again, and then reported, by read and write at the end of the ladder. `EBADF`: an
+/// `O_APPEND` set midway; `EIO`, `EACCES`: `copy_file_range` on CIFS and on old Ceph; `EPERM`, `ENOSYS`: seccomp;
+/// `ETXTBSY`: a swap file.
+#[must_use]
+pub fn demotes(errno: Errno) -> bool {
+    const REFUSALS: [Errno; 11] = [
+        Errno::INVAL,
+        Errno::NOSYS,
+        Errno::OPNOTSUPP,
+        Errno::XDEV,
+        Errno::PERM,
+        Errno::BADF,
+        Errno::IO,
+        Errno::ACCES,
+        Errno::NOTSOCK,
+        Errno::OVERFLOW,
+        Errno::TXTBSY,
+    ];
+    REFUSALS.contains(&errno)
+}
