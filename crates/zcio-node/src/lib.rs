@@ -1,9 +1,15 @@
-//! The npm package's native half: translates, decides nothing.
+//! The binding: translates between JavaScript and the crate `zcio`, and decides nothing.
+//!
+//! Every function makes one call of the crate. What fails returns a negative errno, as in libuv: TypeScript makes
+//! the error, since only there the call's arguments have names. Arguments are validated there as well.
 
-use napi_derive::napi;
+#![deny(unsafe_code)]
+#![allow(clippy::needless_pass_by_value, reason = "Node-API hands values over")]
 
-/// The package's version, as the binary knows it.
-#[napi]
-pub fn version() -> &'static str {
-    env!("CARGO_PKG_VERSION")
-}
+mod convert;
+mod files;
+mod pages;
+mod pipe;
+mod primitives;
+mod probe;
+mod transfer;

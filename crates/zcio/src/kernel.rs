@@ -19,8 +19,9 @@ pub trait Kernel {
     /// What stands for an open descriptor.
     type Handle: Debug;
 
-    /// Shares the blocks of the whole `source` with the empty `sink`: `ioctl_ficlone(2)`.
-    fn reflink(&self, sink: &Self::Handle, source: &Self::Handle) -> Result<()>;
+    /// Shares the first `length` bytes of `source`, which are all of it, with the empty `sink`:
+    /// `ioctl_ficlonerange(2)`. `EINVAL`: it is no longer so long.
+    fn reflink(&self, sink: &Self::Handle, source: &Self::Handle, length: u64) -> Result<()>;
 
     /// Copies between two regular files of one file system: `copy_file_range(2)`.
     fn copy_file_range(
@@ -79,8 +80,8 @@ impl Linux<'_> {
 impl<'fd> Kernel for Linux<'fd> {
     type Handle = Fd<'fd>;
 
-    fn reflink(&self, sink: &Fd<'fd>, source: &Fd<'fd>) -> Result<()> {
-        sys::reflink(sink, source)
+    fn reflink(&self, sink: &Fd<'fd>, source: &Fd<'fd>, length: u64) -> Result<()> {
+        sys::reflink_range(sink, 0, source, 0, length)
     }
 
     fn copy_file_range(

@@ -32,6 +32,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod capabilities;
 pub mod drivers;
 pub mod endpoint;
 pub mod kernel;

@@ -63,6 +63,7 @@ pub fn pwrite(sink: impl AsFd, bytes: &[u8], offset: u64) -> Result<usize> {
 /// - `EAGAIN`: not there; the kernel has begun to read it ahead.
 /// - `EOPNOTSUPP`: the file system cannot say. tmpfs, ramfs and /proc always have it; overlayfs and
 ///   FUSE may not. `EINVAL`, `ENOSYS`: a kernel before 4.14, a sandbox.
+#[allow(clippy::cast_possible_truncation, reason = "the halves of an offset, where long has 32 bits")]
 pub fn read_resident(source: impl AsFd, buffer: &mut [u8], offset: u64) -> Result<usize> {
     let offset: i64 = checked(offset)?;
     let source = source.as_fd().as_raw_fd();

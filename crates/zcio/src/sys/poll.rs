@@ -106,6 +106,7 @@ impl<'fd> PollFd<'fd> {
 /// Waits until something happens at one of `fds`, for at most `timeout`; returns at how many.
 ///
 /// 0 is the timeout; `None` waits for ever. `EINVAL`: more entries than the process may have open.
+#[allow(clippy::cast_possible_truncation, reason = "nfds_t holds every length where int has 32 bits")]
 pub fn poll(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> Result<usize> {
     let deadline = Deadline::after(timeout);
     let entries = fds.as_mut_ptr().cast::<libc::pollfd>();

@@ -7,14 +7,18 @@ use super::flow::{Flow, Move};
 use super::outcome::Side;
 use super::route;
 
-/// Clones the whole source. The positions move as if the bytes had been copied.
+/// Clones the whole source, once. The positions move as if the bytes had been copied.
 pub fn reflink<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> Move {
+    if flow.moved > 0 {
+        return Move::End;
+    }
+    // By its size and not just «all»: what has grown since would be more than was asked for and is counted.
     let size = flow.source.facts.size;
-    match kernel.reflink(&flow.sink.handle, &flow.source.handle) {
+    match kernel.reflink(&flow.sink.handle, &flow.source.handle, size) {
         Ok(()) => flow
             .skip(kernel, size)
             .map_or_else(|errno| Move::Failed(None, errno, "lseek"), |()| Move::Bytes(size)),
-        Err(errno) => failed(errno, "ioctl_ficlone"),
+        Err(errno) => failed(errno, "ioctl_ficlonerange"),
     }
 }
 

@@ -9,7 +9,7 @@ mod buffered;
 mod direct;
 mod flow;
 pub mod outcome;
-mod residency;
+pub mod residency;
 pub mod route;
 
 use crate::endpoint::{Endpoint, Facts, Kind};
@@ -285,9 +285,7 @@ fn check(pair: Pair<'_>) -> Result<(), (Cause, Option<Side>)> {
             return system(Errno::SPIPE, "lseek", side);
         }
         if request.asynchronous && facts.can_block() && facts.kind != Kind::Socket {
-            let why =
-                "a pipe or device without O_NONBLOCK would hold up the thread that serves all transfers";
-            return Err((Cause::Unsupported(why), Some(side)));
+            return Err((Cause::Blocking, Some(side)));
         }
     }
     Ok(())

@@ -28,7 +28,7 @@ impl Side {
 /// The ways bytes can move, cheapest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Mechanism {
-    /// The two files share their blocks until one is written: `ioctl_ficlone(2)`.
+    /// The two files share their blocks until one is written: `ioctl_ficlonerange(2)`.
     Reflink,
     /// The file system copies, or shares, or asks its server to: `copy_file_range(2)`.
     CopyFileRange,
@@ -95,6 +95,8 @@ pub enum Cause {
     CopyRequired,
     /// Not two ends that bytes can be moved between; says why.
     Unsupported(&'static str),
+    /// The descriptor lacks `O_NONBLOCK`, and waiting inside a call on it would hold up the driver's thread.
+    Blocking,
     /// Another transfer moves bytes through the same pipe or socket in the same direction.
     Busy,
     /// It was told to stop.
@@ -127,6 +129,17 @@ impl Failure {
     pub const fn early(cause: Cause, side: Option<Side>) -> Self {
         Self { cause, side, outcome: Outcome::nothing() }
     }
+
+    /// The kernel's error, or the one that comes nearest.
+    #[must_use]
+    pub const fn errno(&self) -> Errno {
+        match self.cause {
+            Cause::System { errno, .. } => errno,
+            Cause::CopyRequired | Cause::Unsupported(_) | Cause::Blocking => Errno::OPNOTSUPP,
+            Cause::Busy => Errno::BUSY,
+            Cause::Canceled => Errno::CANCELED,
+        }
+    }
 }
 
 impl fmt::Display for Failure {
@@ -135,6 +148,9 @@ impl fmt::Display for Failure {
             Cause::System { errno, call } => write!(f, "{errno}, {call}")?,
             Cause::CopyRequired => f.write_str("only a copy through user space can move these bytes")?,
             Cause::Unsupported(why) => write!(f, "unsupported: {why}")?,
+            Cause::Blocking => {
+                f.write_str("a descriptor without O_NONBLOCK would block the thread that serves all")?
+            }
             Cause::Busy => f.write_str("another transfer is using this pipe or socket")?,
             Cause::Canceled => f.write_str("canceled")?,
         }
@@ -148,7 +164,7 @@ impl From<Failure> for std::io::Error {
     fn from(failure: Failure) -> Self {
         let kind = match failure.cause {
             Cause::System { errno, .. } => Self::from(errno).kind(),
-            Cause::CopyRequired | Cause::Unsupported(_) => std::io::ErrorKind::Unsupported,
+            Cause::CopyRequired | Cause::Unsupported(_) | Cause::Blocking => std::io::ErrorKind::Unsupported,
             Cause::Busy => std::io::ErrorKind::ResourceBusy,
             Cause::Canceled => std::io::ErrorKind::Interrupted,
         };

@@ -24,9 +24,25 @@ fn probe<K: Kernel>(kernel: &K, file: &Endpoint<K::Handle>, offset: u64) -> bool
     match kernel.read_resident(&file.handle, &mut [0], offset) {
         // 0 bytes: past the end, where there is nothing to wait for.
         Ok(_) => true,
-        Err(Errno::OPNOTSUPP) => kernel.lives_in_memory(&file.handle) || is_warm(file.facts.identity),
+        Err(Errno::OPNOTSUPP) => is_in_memory(kernel, file),
         // EAGAIN: cold, and readahead has started. Anything else is for the real call to meet.
         Err(_) => false,
+    }
+}
+
+/// Reads what can be read without waiting for a disk; `None`: not now.
+pub fn read_now<K: Kernel>(
+    kernel: &K,
+    file: &Endpoint<K::Handle>,
+    buffer: &mut [u8],
+    offset: u64,
+) -> Option<usize> {
+    match kernel.read_resident(&file.handle, buffer, offset) {
+        Ok(bytes) => Some(bytes),
+        Err(Errno::OPNOTSUPP) if is_in_memory(kernel, file) => {
+            kernel.read(&file.handle, buffer, Some(offset)).ok()
+        }
+        Err(_) => None,
     }
 }
 
@@ -61,6 +77,10 @@ impl Warm {
 fn warm() -> std::sync::MutexGuard<'static, Warm> {
     static WARM: LazyLock<Mutex<Warm>> = LazyLock::new(Mutex::default);
     WARM.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is_in_memory<K: Kernel>(kernel: &K, file: &Endpoint<K::Handle>) -> bool {
+    kernel.lives_in_memory(&file.handle) || is_warm(file.facts.identity)
 }
 
 fn is_warm(file: Identity) -> bool {

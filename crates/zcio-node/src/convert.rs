@@ -1,0 +1,108 @@
+//! Values that cross between JavaScript and Rust; the only file of the binding with `unsafe`.
+//!
+//! Numbers arrive validated: TypeScript has checked type, sign and range, and says so better than could be said here.
+
+#![allow(unsafe_code, reason = "Node-API is C")]
+
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+
+use napi::bindgen_prelude::{BufferSlice, FromNapiValue, TypeName, ValidateNapiValue, ValueType};
+use napi::{Env, Result, sys as node_api};
+use zcio::sys::Pages;
+
+/// A descriptor number from JavaScript, for the duration of one synchronous call.
+///
+/// JavaScript runs on this thread only, so nothing can close it meanwhile; a number that is not open answers
+/// `EBADF`.
+pub struct Descriptor(BorrowedFd<'static>);
+
+impl Descriptor {
+    fn new(number: RawFd) -> Result<Self> {
+        if number < 0 {
+            return Err(napi::Error::from_reason("a descriptor is not negative"));
+        }
+        // SAFETY: not -1; used only within the present call, and the kernel checks whether it is open.
+        Ok(Self(unsafe { BorrowedFd::borrow_raw(number) }))
+    }
+}
+
+impl AsFd for Descriptor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0
+    }
+}
+
+impl TypeName for Descriptor {
+    fn type_name() -> &'static str {
+        "number"
+    }
+
+    fn value_type() -> ValueType {
+        ValueType::Number
+    }
+}
+
+impl ValidateNapiValue for Descriptor {}
+
+impl FromNapiValue for Descriptor {
+    unsafe fn from_napi_value(env: node_api::napi_env, value: node_api::napi_value) -> Result<Self> {
+        // SAFETY: env and value are what Node handed to the call.
+        Self::new(unsafe { i32::from_napi_value(env, value) }?)
+    }
+}
+
+/// Takes over a descriptor that JavaScript owns and gives away, to close it.
+pub fn take_descriptor(number: RawFd) -> OwnedFd {
+    // SAFETY: TypeScript passes only descriptors that this package opened, each once.
+    unsafe { OwnedFd::from_raw_fd(number) }
+}
+
+/// An offset or a length: `null` or `undefined`, a number, or a bigint for what a number cannot hold.
+#[derive(Clone, Copy)]
+pub struct Offset(pub Option<u64>);
+
+impl TypeName for Offset {
+    fn type_name() -> &'static str {
+        "number | bigint | null"
+    }
+
+    fn value_type() -> ValueType {
+        ValueType::Unknown
+    }
+}
+
+impl ValidateNapiValue for Offset {}
+
+impl FromNapiValue for Offset {
+    unsafe fn from_napi_value(env: node_api::napi_env, value: node_api::napi_value) -> Result<Self> {
+        let mut number = 0i64;
+        // SAFETY: env and value are what Node handed to the call; number outlives it.
+        if unsafe { node_api::napi_get_value_int64(env, value, &raw mut number) } == node_api::Status::napi_ok
+        {
+            return Ok(Self(Some(number.cast_unsigned())));
+        }
+        let mut lossless = false;
+        // SAFETY: as above.
+        let status =
+            unsafe { node_api::napi_get_value_bigint_int64(env, value, &raw mut number, &raw mut lossless) };
+        Ok(Self((status == node_api::Status::napi_ok && lossless).then_some(number.cast_unsigned())))
+    }
+}
+
+/// A result as libuv gives it: what was moved, or the negative error number. Counts are below 2^31.
+pub fn count_or_errno(result: zcio::sys::Result<usize>) -> i64 {
+    result.map_or_else(|errno| -i64::from(errno.raw()), |count| count.cast_signed() as i64)
+}
+
+/// A Buffer over a mapping, whose owner is dropped when the Buffer is collected or detached; `None` where the
+/// runtime refuses external memory (Electron, pointer compression) and hands out a copy, useless to vmsplice.
+pub fn pages_buffer<'env, T: 'env + AsRef<Pages>>(
+    env: &'env Env,
+    owner: T,
+) -> Result<Option<BufferSlice<'env>>> {
+    let (address, length) = (owner.as_ref().as_ptr(), owner.as_ref().len());
+    // SAFETY: the mapping lives until the finalizer drops its owner, and nothing else writes to it.
+    let buffer = unsafe { BufferSlice::from_external(env, address, length, owner, |_, owner| drop(owner)) }?;
+    Ok(ptr::eq(buffer.as_ptr(), address).then_some(buffer))
+}

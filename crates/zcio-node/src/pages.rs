@@ -1,0 +1,92 @@
+//! Memory that may be given to a pipe, and the giving.
+//!
+//! A pipe refers to pages long after the call. Memory of an allocator would be handed to somebody else meanwhile,
+//! who would write into what the reader sees; so only mappings made here are taken, known by their addresses.
+
+use std::collections::BTreeMap;
+use std::io::{IoSlice, IoSliceMut};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use napi::bindgen_prelude::{ArrayBuffer, BufferSlice};
+use napi::{Env, Result};
+use napi_derive::napi;
+use zcio::sys::{self, Pages, SpliceFlags};
+
+use crate::convert::{Descriptor, pages_buffer};
+use crate::primitives::quietly;
+
+/// A zeroed, page-aligned, shared anonymous mapping of its own; `null` where the runtime refuses such Buffers.
+#[napi]
+pub fn alloc_pages(env: &Env, length: u32) -> Result<Option<BufferSlice<'_>>> {
+    let pages = Pages::new(length as usize).map_err(|errno| napi::Error::from_reason(errno.name()))?;
+    pages_buffer(env, Registered::new(pages))
+}
+
+/// Whether the Buffer lies within one mapping made by `allocPages`.
+#[napi]
+pub fn is_pages(buffer: BufferSlice) -> bool {
+    let start = buffer.as_ptr().addr();
+    let mappings = mappings();
+    let mapping = mappings.range(..=start).next_back();
+    !buffer.is_empty() && mapping.is_some_and(|(from, length)| start + buffer.len() <= from + length)
+}
+
+/// `vmsplice(2)` on the writing end of a pipe.
+#[napi]
+pub fn vmsplice(pipe: Descriptor, pages: Vec<BufferSlice>, flags: u32) -> i64 {
+    let slices: Vec<_> = pages.iter().map(|buffer| IoSlice::new(buffer)).collect();
+    quietly(|| sys::vmsplice(pipe, &slices, SpliceFlags::from_bits_retain(flags)))
+}
+
+/// `vmsplice(2)` on the reading end of a pipe: fills the pages.
+#[napi]
+pub fn vmsplice_read(pipe: Descriptor, mut pages: Vec<BufferSlice>, flags: u32) -> i64 {
+    let mut slices: Vec<_> = pages.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
+    quietly(|| sys::vmsplice_read(pipe, &mut slices, SpliceFlags::from_bits_retain(flags)))
+}
+
+/// Whether this is the reading end of a pipe.
+#[napi]
+pub fn is_reader(pipe: Descriptor) -> bool {
+    sys::status_flags(pipe).is_ok_and(|flags| flags.readable() && !flags.writable())
+}
+
+/// Bytes of a page, and of a pipe's slot.
+#[napi]
+pub fn page_size() -> u32 {
+    u32::try_from(sys::page_size()).unwrap_or(4096)
+}
+
+/// Takes a mapping away from JavaScript: its Buffer has length 0 from now on.
+#[napi]
+pub fn detach(memory: ArrayBuffer) -> Result<()> {
+    memory.detach()
+}
+
+/// A mapping whose address is known as long as it lives.
+struct Registered(Pages);
+
+impl Registered {
+    fn new(pages: Pages) -> Self {
+        mappings().insert(pages.as_ptr().addr(), pages.len());
+        Self(pages)
+    }
+}
+
+impl AsRef<Pages> for Registered {
+    fn as_ref(&self) -> &Pages {
+        &self.0
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        mappings().remove(&self.0.as_ptr().addr());
+    }
+}
+
+/// Address and length of every mapping, of all threads.
+fn mappings() -> MutexGuard<'static, BTreeMap<usize, usize>> {
+    static MAPPINGS: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
+    MAPPINGS.lock().unwrap_or_else(PoisonError::into_inner)
+}

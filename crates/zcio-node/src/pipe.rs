@@ -1,0 +1,52 @@
+//! What the class `Pipe` is made of: descriptors, which TypeScript owns and closes.
+
+use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
+
+use napi_derive::napi;
+use zcio::Pipe;
+use zcio::sys::{self, Result};
+
+use crate::convert::{Descriptor, count_or_errno, take_descriptor};
+
+/// `pipe2(2)`: reader and writer, or one negative errno.
+#[napi]
+pub fn pipe(reader_blocking: bool, writer_blocking: bool) -> Vec<i32> {
+    match open(reader_blocking, writer_blocking) {
+        Ok((reader, writer)) => vec![reader.into_raw_fd(), writer.into_raw_fd()],
+        Err(errno) => vec![-errno.raw()],
+    }
+}
+
+fn open(reader_blocking: bool, writer_blocking: bool) -> Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = Pipe::new()?.into_ends();
+    for (end, blocking) in [(&reader, reader_blocking), (&writer, writer_blocking)] {
+        if blocking {
+            sys::set_nonblocking(end.as_fd(), false)?;
+        }
+    }
+    Ok((reader, writer))
+}
+
+/// `F_GETPIPE_SZ`.
+#[napi]
+pub fn pipe_capacity(pipe: Descriptor) -> i64 {
+    count_or_errno(sys::pipe_capacity(pipe))
+}
+
+/// `F_SETPIPE_SZ`: the capacity there is then.
+#[napi]
+pub fn set_pipe_capacity(pipe: Descriptor, bytes: u32) -> i64 {
+    count_or_errno(sys::set_pipe_capacity(pipe, bytes as usize))
+}
+
+/// `FIONREAD`.
+#[napi]
+pub fn buffered(pipe: Descriptor) -> i64 {
+    count_or_errno(sys::buffered(pipe))
+}
+
+/// `close(2)` of a descriptor that this package opened.
+#[napi]
+pub fn close(descriptor: i32) {
+    drop(take_descriptor(descriptor));
+}

@@ -1,0 +1,138 @@
+//! What the tests of the engine share: something to move, somewhere to move it, and a process to break.
+
+#![allow(dead_code, reason = "each test program takes what it needs")]
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::Command;
+use std::thread::{self, JoinHandle};
+
+use zcio::sys::{self, OpenFlags};
+use zcio::{Fallback, Outcome};
+
+/// Bytes of which no two pages and no two megabytes are alike.
+pub fn bytes(length: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_u32;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state.to_le_bytes()
+    };
+    let mut bytes = Vec::with_capacity(length + 3);
+    while bytes.len() < length {
+        bytes.extend(next());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// A file with this content, its position at the start.
+pub fn file(content: &[u8]) -> File {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(content).unwrap();
+    file.rewind().unwrap();
+    file
+}
+
+/// The same on a file system of its own, which shares nothing with that of [`file`].
+pub fn file_elsewhere(content: &[u8]) -> File {
+    let mut file = File::from(sys::memfd(c"elsewhere", false).unwrap());
+    file.write_all(content).unwrap();
+    file.rewind().unwrap();
+    file
+}
+
+/// An empty file opened with `O_APPEND`.
+pub fn file_to_append() -> File {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    OpenOptions::new().read(true).append(true).open(file.path()).unwrap()
+}
+
+/// All that is in a file, whatever its position, which stays.
+pub fn content(file: &File) -> Vec<u8> {
+    let mut content = Vec::new();
+    reopened(file).read_to_end(&mut content).unwrap();
+    content
+}
+
+/// Another descriptor of the file, with a position of its own.
+pub fn reopened(file: &File) -> File {
+    File::from(sys::reopen(file, OpenFlags::empty()).unwrap())
+}
+
+/// Two ends of one TCP connection.
+pub fn tcp() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (one, listener.accept().unwrap().0)
+}
+
+/// Reads to the end on a thread of its own.
+pub fn receive(mut source: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut received = Vec::new();
+        source.read_to_end(&mut received).unwrap();
+        received
+    })
+}
+
+/// Writes everything and closes, on a thread of its own.
+pub fn send(mut sink: impl Write + Send + 'static, content: Vec<u8>) -> JoinHandle<()> {
+    thread::spawn(move || sink.write_all(&content).unwrap())
+}
+
+/// Fills a nonblocking sink until it takes no more.
+pub fn fill(sink: impl AsFd) {
+    while sys::write(&sink, &[b'x'; 4096]).is_ok() {}
+}
+
+/// Compares without printing megabytes.
+#[track_caller]
+pub fn assert_same(found: &[u8], expected: &[u8]) {
+    let differs = found.iter().zip(expected).position(|(one, other)| one != other);
+    assert_eq!((found.len(), differs), (expected.len(), None), "length, and first byte that differs");
+}
+
+/// The mechanisms that did not run, and why.
+pub fn fallbacks(outcome: &Outcome) -> Vec<(&'static str, &'static str)> {
+    let pair = |fallback: &Fallback| (fallback.mechanism.name(), fallback.code);
+    outcome.fallbacks.iter().map(pair).collect()
+}
+
+/// Runs `body`, the rest of the test `name`, in a process of its own: for what would end or change this one.
+#[track_caller]
+pub fn in_child(name: &str, body: impl FnOnce()) {
+    in_child_of(&mut Command::new(std::env::current_exe().unwrap()), name, body);
+}
+
+/// The same, the test program being started by `command`, which hands on its further arguments.
+#[track_caller]
+pub fn in_child_of(command: &mut Command, name: &str, body: impl FnOnce()) {
+    if is_child() {
+        return body();
+    }
+    let child = command.args([name, "--exact", "--nocapture", "--test-threads=1"]).env(CHILD, "1");
+    let output = child.output().unwrap();
+    let (told, complained) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success() && told.contains("1 passed"),
+        "{name} in its own process: {}\n{told}\n{complained}",
+        output.status
+    );
+}
+
+const CHILD: &str = "ZCIO_TEST_CHILD";
+
+pub fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
+/// Descriptors that this process has open; for a process in which nothing else runs.
+pub fn descriptors() -> usize {
+    Path::new("/proc/self/fd").read_dir().unwrap().count()
+}

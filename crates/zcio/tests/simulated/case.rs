@@ -1,0 +1,175 @@
+//! What is drawn at random: two ends, a request, and the kernel's answers.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+
+use proptest::option;
+use proptest::prelude::*;
+use zcio::endpoint::Identity;
+use zcio::sys::Result;
+use zcio::{Endpoint, Errno, Facts, Failure, Kind, Request, Side, Transfer};
+
+use crate::kernel::{Answer, End, Simulated};
+
+/// Long enough for several buffers of read and write.
+const LONGEST: usize = 400_000;
+
+#[derive(Debug, Clone)]
+pub struct Case {
+    pub source: Kind,
+    pub sink: Kind,
+    /// Bytes in the source, and in a sink that is a file.
+    pub lengths: (usize, usize),
+    /// Where both stand, if they are files.
+    pub positions: (usize, usize),
+    pub append: bool,
+    pub blind: bool,
+    pub request: Request,
+    pub script: Vec<Answer>,
+    pub resident: Vec<Result<bool>>,
+    /// Driven as by the reactor (files go to the disk pool), or by a thread of its own.
+    pub patient: bool,
+    /// The owner stops it before so many turns.
+    pub stop_before: Option<usize>,
+}
+
+impl Case {
+    pub fn kernel(&self) -> Simulated {
+        let end = |kind: Kind, append, position| End {
+            is_file: kind == Kind::File,
+            append,
+            position: Cell::new(if kind == Kind::File { position } else { 0 }),
+        };
+        let held = if self.sink == Kind::File { self.lengths.1 } else { 0 };
+        Simulated {
+            source: end(self.source, false, self.positions.0),
+            sink: end(self.sink, self.append, self.positions.1),
+            length: Cell::new(self.lengths.0),
+            accepted: RefCell::new(vec![b'x'; held]),
+            blind: self.blind,
+            script: RefCell::new(VecDeque::from(self.script.clone())),
+            resident: RefCell::new(VecDeque::from(self.resident.clone())),
+            blocked: Cell::new(None),
+            last_error: Cell::new(None),
+            fruitless: Cell::new(0),
+        }
+    }
+
+    pub fn transfer(&self) -> std::result::Result<Transfer<Simulated>, Failure> {
+        let endpoint = |handle, facts| Endpoint { handle, facts };
+        let (source, sink) = (self.facts(Side::Source), self.facts(Side::Sink));
+        Transfer::new(endpoint(Side::Source, source), endpoint(Side::Sink, sink), self.request)
+    }
+
+    pub fn facts(&self, side: Side) -> Facts {
+        let (kind, size, position, inode) = match side {
+            Side::Source => (self.source, if self.blind { 0 } else { self.lengths.0 }, self.positions.0, 1),
+            Side::Sink => (self.sink, self.lengths.1, self.positions.1, 2),
+        };
+        let of_file = |number: usize| if kind == Kind::File { number as u64 } else { 0 };
+        Facts {
+            kind,
+            append: side == Side::Sink && self.append,
+            size: of_file(size),
+            position: of_file(position),
+            identity: Identity { device: 1, inode, modified: (0, 0) },
+            ..Facts::stream_socket()
+        }
+    }
+
+    /// Where in the source the first byte is.
+    pub fn start(&self) -> usize {
+        let position = if self.source == Kind::File { self.positions.0 } else { 0 };
+        self.request.start.map_or(position, |start| usize::try_from(start).unwrap())
+    }
+
+    /// Where in the sink it goes.
+    pub fn sink_start(&self) -> usize {
+        match (self.sink, self.append) {
+            (Kind::File, false) => {
+                self.request.sink_start.map_or(self.positions.1, |start| usize::try_from(start).unwrap())
+            }
+            (Kind::File, true) => self.lengths.1,
+            _ => 0,
+        }
+    }
+}
+
+pub fn cases() -> impl Strategy<Value = Case> {
+    let kind = || prop_oneof![3 => Just(Kind::File), 1 => Just(Kind::Pipe), 1 => Just(Kind::Socket)];
+    let ends = (kind(), kind(), (0..LONGEST, prop_oneof![Just(0), 0..9_000_usize]), any_bools());
+    let script = prop::collection::vec(answer(), 0..40);
+    let driver = (prop::collection::vec(resident(), 0..6), any::<bool>(), option::weighted(0.2, 0..20_usize));
+    (ends, script, driver).prop_flat_map(|(ends, script, driver)| {
+        let (source, sink, lengths, (append, blind)) = ends;
+        let blind = blind && source == Kind::File;
+        let append = append && sink == Kind::File;
+        let request = request(source, sink, append, lengths.0);
+        let positions = (prop_oneof![Just(0), 0..=lengths.0], prop_oneof![Just(0), 0..=lengths.1]);
+        (request, positions).prop_map(move |(request, positions)| Case {
+            source,
+            sink,
+            lengths,
+            positions,
+            append,
+            blind,
+            request,
+            script: script.clone(),
+            resident: driver.0.clone(),
+            patient: driver.1,
+            stop_before: driver.2,
+        })
+    })
+}
+
+fn any_bools() -> impl Strategy<Value = (bool, bool)> {
+    (prop::bool::weighted(0.2), prop::bool::weighted(0.1))
+}
+
+fn request(source: Kind, sink: Kind, append: bool, length: usize) -> impl Strategy<Value = Request> {
+    let offset = |fits, most| option::of(0..most as u64).prop_map(move |offset| offset.filter(|_| fits));
+    (
+        offset(source == Kind::File, length + 1000),
+        offset(sink == Kind::File && !append, 20_000),
+        option::of(0..length as u64 + 1000),
+        prop::bool::weighted(0.8),
+        prop::bool::weighted(0.2),
+    )
+        .prop_map(|(start, sink_start, length, fallback, snapshot)| Request {
+            start,
+            sink_start,
+            length,
+            fallback,
+            snapshot,
+            asynchronous: true,
+        })
+}
+
+fn answer() -> impl Strategy<Value = Answer> {
+    const REFUSALS: [Errno; 9] = [
+        Errno::INVAL,
+        Errno::NOSYS,
+        Errno::OPNOTSUPP,
+        Errno::XDEV,
+        Errno::PERM,
+        Errno::BADF,
+        Errno::IO,
+        Errno::ACCES,
+        Errno::TXTBSY,
+    ];
+    const FAILURES: [Errno; 4] = [Errno::NOSPC, Errno::FBIG, Errno::PIPE, Errno::CONNRESET];
+    prop_oneof![
+        4 => Just(Answer::Full),
+        6 => (1..150_000_usize).prop_map(Answer::Short),
+        2 => (1..5_usize).prop_map(Answer::Short),
+        4 => Just(Answer::Again),
+        3 => prop::sample::select(&REFUSALS[..]).prop_map(Answer::Error),
+        1 => prop::sample::select(&FAILURES[..]).prop_map(Answer::Error),
+        1 => (0..LONGEST).prop_map(Answer::Resize),
+        1 => Just(Answer::Nothing),
+    ]
+}
+
+fn resident() -> impl Strategy<Value = Result<bool>> {
+    prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err(Errno::OPNOTSUPP)), Just(Err(Errno::INVAL))]
+}

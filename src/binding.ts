@@ -1,0 +1,47 @@
+// The native half: loaded when first needed, and a missing one is a value, not a throw, so that importing zcio
+// works everywhere. The only importer of "#binding".
+
+import { createRequire } from 'node:module'
+import { zcioError } from './errors.js'
+
+export type Native = typeof import('#binding')
+export type NativeEngine = import('#binding').Engine
+export type NativeEnding = import('#binding').NativeEnding
+
+let loaded: Native | Error | undefined
+
+/** The binding; throws ERR_ZCIO_UNSUPPORTED with the reason where there is none. */
+export function binding(): Native {
+  loaded ??= load()
+  if (loaded instanceof Error) {
+    throw zcioError('ERR_ZCIO_UNSUPPORTED', `zcio does not work here: ${loaded.message}`, { cause: loaded })
+  }
+  return loaded
+}
+
+/** Why there is no binding, or undefined where there is one. */
+export function unavailable(): string | undefined {
+  loaded ??= load()
+  return loaded instanceof Error ? loaded.message : undefined
+}
+
+function load(): Native | Error {
+  if (process.platform !== 'linux') return new Error(`it needs Linux, and this is ${process.platform}`)
+  try {
+    return createRequire(import.meta.url)('#binding') as Native
+  } catch (error) {
+    return explain(error as NodeJS.ErrnoException)
+  }
+}
+
+function explain(error: NodeJS.ErrnoException): Error {
+  if (error.code === 'ERR_DLOPEN_DISABLED') {
+    return new Error(
+      '--permission forbids native addons; --allow-addons permits them, but files that zcio opens are then not subject to --allow-fs-read',
+      { cause: error },
+    )
+  }
+  return new Error(`no binary for this platform (${process.platform} ${process.arch}) could be loaded`, {
+    cause: error,
+  })
+}

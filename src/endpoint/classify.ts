@@ -1,0 +1,69 @@
+// Source | Sink -> what it is. Node's own objects are recognised first, by brand; `{ fd }` is for what is left.
+
+import { ReadStream, WriteStream } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
+import { ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
+import { Readable, Writable } from 'node:stream'
+import { invalidType } from '../errors.js'
+import { checkDescriptor } from '../options.js'
+
+/** Anything that bytes can be taken from: a descriptor or an object that has one, or any readable stream. */
+export type Source = number | { readonly fd: number } | FileHandle | ReadStream | Socket | Readable
+
+/** Anything that bytes can be given to: a descriptor or an object that has one, or any writable stream. */
+export type Sink =
+  number | { readonly fd: number } | FileHandle | WriteStream | Socket | ServerResponse | Writable
+
+export type SourceKind =
+  | { kind: 'descriptor'; fd: number }
+  | { kind: 'file'; stream: ReadStream }
+  | { kind: 'stream'; stream: Readable }
+
+export type SinkKind =
+  | { kind: 'descriptor'; fd: number }
+  | { kind: 'file'; stream: WriteStream }
+  | { kind: 'socket'; socket: Socket }
+  | { kind: 'response'; res: ServerResponse }
+  | { kind: 'stream'; stream: Writable }
+
+const SOURCES = 'a descriptor, a FileHandle, an object with an fd, or a readable stream'
+const SINKS = 'a descriptor, a FileHandle, an object with an fd, or a writable stream'
+
+export function classifySource(source: unknown): SourceKind {
+  if (source instanceof ReadStream) return { kind: 'file', stream: source }
+  if (source instanceof Readable) return { kind: 'stream', stream: source }
+  if (isReadable(source)) return { kind: 'stream', stream: source }
+  return { kind: 'descriptor', fd: descriptor('source', source, SOURCES) }
+}
+
+export function classifySink(sink: unknown): SinkKind {
+  if (sink instanceof ServerResponse) return { kind: 'response', res: sink as ServerResponse }
+  if (sink instanceof Socket) return { kind: 'socket', socket: sink }
+  if (sink instanceof WriteStream) return { kind: 'file', stream: sink }
+  if (sink instanceof Writable || isWritable(sink)) return { kind: 'stream', stream: sink }
+  return { kind: 'descriptor', fd: descriptor('sink', sink, SINKS) }
+}
+
+/** Streams of other makers (readable-stream, Http2ServerResponse) have the methods, not the prototype. */
+function isReadable(value: unknown): value is Readable {
+  return hasMethods(value, 'pipe', 'read', 'on')
+}
+
+function isWritable(value: unknown): value is Writable {
+  return hasMethods(value, 'write', 'end', 'on')
+}
+
+function hasMethods(value: unknown, ...names: string[]): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')
+}
+
+/** The number of a descriptor, or of an object that has one. A FileHandle that is closed has -1. */
+export function descriptor(name: string, value: unknown, expected = SOURCES): number {
+  if (typeof value === 'number') return checkDescriptor(name, value)
+  if (typeof value === 'object' && value !== null && 'fd' in value && typeof value.fd === 'number') {
+    return checkDescriptor(`${name}.fd`, value.fd)
+  }
+  throw invalidType(name, expected, value)
+}

@@ -1,0 +1,141 @@
+// This thread's door to the reactor: starts transfers, settles their promises, keeps the process alive meanwhile.
+//
+// One native Engine per JavaScript thread, made by the first transfer. Its threadsafe function never holds the
+// event loop; a timer does, and only while a transfer runs.
+
+import { binding, type NativeEnding, type NativeEngine } from './binding.js'
+import { systemError, zcioError, type Fallback, type Mechanism, type TransferError } from './errors.js'
+import type { Bytes } from './options.js'
+
+/** What one transfer on descriptors is to do. The engine duplicates them at once. */
+export interface Job {
+  source: number
+  sink: number
+  start?: Bytes | undefined
+  sinkStart?: Bytes | undefined
+  length?: Bytes | undefined
+  fallback: boolean
+  snapshot: boolean
+  /** The sink is known to be a connected, nonblocking stream socket; saves asking. */
+  isStreamSocket: boolean
+}
+
+/** What the engine reports of a transfer, whichever way it ended. */
+export interface Outcome {
+  bytes: number
+  mechanism: Mechanism
+  fallbacks: Fallback[]
+  residual: Buffer | undefined
+  /** Why it ended early. */
+  failure: TransferError | undefined
+  /** It ended early because it was told to. */
+  canceled: boolean
+  /** It was refused because a descriptor would block the engine's thread. */
+  blocking: boolean
+}
+
+/** A transfer under way. */
+export interface Run {
+  readonly ended: Promise<Outcome>
+  /** Bytes that the sink has accepted so far. */
+  readonly bytes: () => number
+  /** Asks it to stop as soon as its thread looks. */
+  readonly cancel: () => void
+  /** The same, and tells the peers of its sockets now: for a socket that JavaScript has destroyed. */
+  readonly hangUp: () => void
+}
+
+let engine: NativeEngine | undefined
+let keepAlive: NodeJS.Timeout | undefined
+const pending = new Map<number, (outcome: Outcome) => void>()
+
+/** Starts a transfer. */
+export function start(job: Job): Run {
+  engine ??= new (binding().Engine)(settle)
+  const running = engine
+  const id = running.start(
+    job.source,
+    job.sink,
+    job.start,
+    job.sinkStart,
+    job.length,
+    job.fallback,
+    job.snapshot,
+    job.isStreamSocket,
+  )
+  const ended = new Promise<Outcome>((resolve) => pending.set(id, resolve))
+  if (pending.size === 1) holdProcess()
+  let bytes = 0
+  return {
+    ended,
+    bytes: () => (bytes = Math.max(bytes, running.bytes(id))),
+    cancel: () => {
+      running.cancel(id)
+    },
+    hangUp: () => {
+      running.hangUp(id)
+    },
+  }
+}
+
+function settle(endings: NativeEnding[]): void {
+  for (const ending of endings) {
+    const resolve = pending.get(ending.id)
+    pending.delete(ending.id)
+    resolve?.(translate(ending))
+  }
+  if (pending.size === 0) keepAlive?.unref()
+}
+
+/** A timer that never fires: what the event loop waits for while bytes move elsewhere. */
+function holdProcess(): void {
+  keepAlive ??= setInterval(() => undefined, 0x7fff_ffff)
+  keepAlive.ref()
+}
+
+function translate(ending: NativeEnding): Outcome {
+  return {
+    bytes: ending.bytes,
+    mechanism: ending.mechanism as Mechanism,
+    fallbacks: ending.fallbacks as Fallback[],
+    residual: ending.residual,
+    failure: failureOf(ending),
+    canceled: ending.failure === 'CANCELED',
+    blocking: ending.failure === 'BLOCKING',
+  }
+}
+
+function failureOf({
+  failure,
+  errno,
+  detail,
+  side,
+  bytes,
+  residual,
+}: NativeEnding): TransferError | undefined {
+  const details = {
+    bytes,
+    ...(side === undefined ? {} : { side: side as 'source' | 'sink' }),
+    ...(residual === undefined ? {} : { residual }),
+  }
+  switch (failure) {
+    case undefined:
+      return undefined
+    case 'SYSTEM':
+      return systemError(errno ?? 0, detail ?? '', details)
+    case 'BUSY':
+      return zcioError(
+        'ERR_ZCIO_BUSY',
+        'another transfer is moving bytes through this pipe or socket in this direction; await it first',
+        details,
+      )
+    case 'COPY_REQUIRED':
+      return zcioError(
+        'ERR_ZCIO_COPY_REQUIRED',
+        'only a copy through user space can move these bytes; allow it with fallback: true',
+        details,
+      )
+    default:
+      return zcioError('ERR_ZCIO_UNSUPPORTED', detail ?? failure, details)
+  }
+}

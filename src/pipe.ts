@@ -1,0 +1,135 @@
+// A pipe of our own: what bytes pass through between two calls of splice, and what children get as stdio.
+
+import { inspect } from 'node:util'
+import { binding } from './binding.js'
+import { invalidType, outOfRange, systemError } from './errors.js'
+import { checkBoolean, checkOptions } from './options.js'
+import { moved } from './primitives.js'
+
+/** Options of {@link Pipe}. */
+export interface PipeOptions {
+  /** Capacity to ask for, in bytes. Default: what the kernel gives, 64 KiB mostly. */
+  capacity?: number
+  /** The reading end without O_NONBLOCK, as a child's standard input should be. Default: `false`. */
+  readerBlocking?: boolean
+  /** The writing end without O_NONBLOCK, as a child's standard output should be. Default: `false`. */
+  writerBlocking?: boolean
+}
+
+/** One end of a pipe; fit for the `stdio` of a child process. */
+export class PipeEnd {
+  #fd: number
+
+  /** @internal */
+  constructor(fd: number) {
+    this.#fd = fd
+  }
+
+  /** Its descriptor; -1 when closed. */
+  get fd(): number {
+    return this.#fd
+  }
+
+  /** Closes it; again does nothing. */
+  close(): void {
+    if (this.#fd >= 0) binding().close(this.#fd)
+    this.#fd = -1
+  }
+}
+
+/** The capacity a pipe can have at most: 2 GiB, by F_SETPIPE_SZ. The user's limits are lower. */
+const MAX_CAPACITY = 0x8000_0000
+
+/**
+ * A pipe, close-on-exec, both ends nonblocking unless asked otherwise: pipe2(2). Close it, or its ends one by one,
+ * when done.
+ *
+ * The kernel counts its capacity in slots of one page, not in bytes: many small pieces fill it sooner.
+ */
+export class Pipe implements Disposable {
+  /** The end to read from. */
+  readonly reader: PipeEnd
+  /** The end to write to. */
+  readonly writer: PipeEnd
+
+  constructor(options?: PipeOptions) {
+    const { capacity, ...modes } = checkOptions(options, ['capacity', 'readerBlocking', 'writerBlocking'])
+    const readerBlocking = checkBoolean('options.readerBlocking', modes.readerBlocking) ?? false
+    const writerBlocking = checkBoolean('options.writerBlocking', modes.writerBlocking) ?? false
+    if (capacity !== undefined) checkCapacity('options.capacity', capacity)
+    const [reader = 0, writer] = binding().pipe(readerBlocking, writerBlocking)
+    if (writer === undefined) throw systemError(-reader, 'pipe2')
+    this.reader = new PipeEnd(reader)
+    this.writer = new PipeEnd(writer)
+    if (capacity !== undefined) this.#grow(capacity)
+  }
+
+  /** Capacity in bytes, if every slot held a full page. */
+  get capacity(): number {
+    return moved(binding().pipeCapacity(this.#open()), 'fcntl')
+  }
+
+  /**
+   * Asks for a capacity in bytes and returns the one there is then, a power of two of pages. Throws EPERM past the
+   * user's limits (/proc/sys/fs/pipe-max-size, pipe-user-pages-soft), EBUSY where what the pipe holds would not fit.
+   */
+  setCapacity(bytes: number): number {
+    return moved(binding().setPipeCapacity(this.#open(), checkCapacity('bytes', bytes)), 'fcntl')
+  }
+
+  /** Bytes in the pipe: FIONREAD. Waits while another thread is inside a call on this pipe. */
+  get buffered(): number {
+    return moved(binding().buffered(this.#open()), 'ioctl')
+  }
+
+  /** Reads what there is into a buffer: read(2). 0: the writers are gone. Throws EAGAIN where there is nothing yet. */
+  readSync(buffer: Uint8Array): number {
+    return moved(binding().read(this.reader.fd, bytesOf(buffer)), 'read')
+  }
+
+  /** Copies bytes into the pipe: write(2). Throws EAGAIN where it is full, EPIPE where nobody reads. */
+  writeSync(buffer: Uint8Array): number {
+    return moved(binding().write(this.writer.fd, bytesOf(buffer)), 'write')
+  }
+
+  /** Closes both ends; again does nothing. */
+  close(): void {
+    this.reader.close()
+    this.writer.close()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  [inspect.custom](): string {
+    const end = ({ fd }: PipeEnd): string => (fd < 0 ? 'closed' : `fd ${fd}`)
+    return `Pipe { reader: ${end(this.reader)}, writer: ${end(this.writer)} }`
+  }
+
+  #open(): number {
+    return this.reader.fd < 0 ? this.writer.fd : this.reader.fd
+  }
+
+  #grow(capacity: number): void {
+    try {
+      this.setCapacity(capacity)
+    } catch (error) {
+      this.close()
+      throw error
+    }
+  }
+}
+
+function checkCapacity(name: string, bytes: unknown): number {
+  if (typeof bytes !== 'number') throw invalidType(name, 'a number', bytes)
+  if (!Number.isInteger(bytes) || bytes < 0 || bytes > MAX_CAPACITY) {
+    throw outOfRange(name, 'an integer >= 0 and <= 2147483648', bytes)
+  }
+  return bytes
+}
+
+function bytesOf(buffer: unknown): Buffer {
+  if (!(buffer instanceof Uint8Array)) throw invalidType('buffer', 'a Buffer or Uint8Array', buffer)
+  return Buffer.from(buffer.buffer, buffer.byteOffset, buffer.byteLength)
+}

@@ -1,0 +1,134 @@
+// Any source to any sink: sorts out what the two are, lends them to the engine, gives them back.
+
+import {
+  classifySink,
+  classifySource,
+  type Sink,
+  type SinkKind,
+  type Source,
+  type SourceKind,
+} from './endpoint/classify.js'
+import { lendSink, lendSource, type LentSink, type LentSource } from './endpoint/lend.js'
+import { abortError, zcioError, type Fallback } from './errors.js'
+import { transferByStream } from './fallback.js'
+import { Blocking, move, truncated, type TransferResult } from './move.js'
+import { checkBoolean, checkBytes, checkFunction, checkOptions, checkSignal, type Bytes } from './options.js'
+import type { ProgressReport } from './pulse.js'
+
+/** Options of {@link transfer}. */
+export interface TransferOptions {
+  /** First byte of a seekable source. Absent: from its position, which then moves. */
+  start?: number | bigint
+  /** First byte of a seekable sink. Absent: at its position, which then moves. */
+  sinkStart?: number | bigint
+  /** At most so many bytes. Absent: to the end of the source. */
+  length?: number | bigint
+  /** Where the kernel offers no way past user space: `true` (default) copies, `false` rejects with ERR_ZCIO_COPY_REQUIRED. */
+  fallback?: boolean
+  /** Copy, so that the receiver does not see later writes to the source. Default: by reference. */
+  snapshot?: boolean
+  /** End the sink and destroy the source afterwards. Default: `true` for Node's streams, `false` for descriptors. */
+  end?: boolean
+  /** Stops the transfer, which then rejects with an AbortError. */
+  signal?: AbortSignal
+  /** Called at most every 50 ms, and at the end. */
+  onProgress?: (report: ProgressReport) => void
+}
+
+const OPTIONS = ['start', 'sinkStart', 'length', 'fallback', 'snapshot', 'end', 'signal', 'onProgress']
+
+/**
+ * Moves bytes from a source to a sink by the best means the kernel offers for the two, without them entering
+ * JavaScript, or user space where that can be avoided.
+ *
+ * Where Node's own streams must do it (TLS, compression, a stream without a descriptor), they do, and the result
+ * says so. Without `snapshot`, a file is sent by reference: as it is when the receiver reads it.
+ *
+ * @returns when the sink has accepted the last byte, and, with `end`, has ended
+ * @throws a system's error with `bytes`, `side` and, where bytes were taken that could not be put back, `residual`;
+ *   ERR_ZCIO_BUSY, ERR_ZCIO_COPY_REQUIRED, ERR_ZCIO_UNSUPPORTED; TypeError and RangeError before anything moves
+ */
+export async function transfer(
+  source: Source,
+  sink: Sink,
+  options?: TransferOptions,
+): Promise<TransferResult> {
+  const wanted = check(options)
+  const [from, to] = [classifySource(source), classifySink(sink)]
+  if (wanted.signal?.aborted) throw abortError(wanted.signal, { bytes: 0 })
+  const lentSource = await lendSource(from, wanted.signal)
+  if ('refused' in lentSource) return byStream(from, to, wanted, lentSource.refused)
+  const lentSink = await lendSink(to, wanted.signal)
+  if ('refused' in lentSink) return byStream(from, to, wanted, lentSink.refused)
+  try {
+    const result = await moveBetween(lentSource, lentSink, wanted)
+    if (wanted.end ?? true) await lentSink.end()
+    if (wanted.end ?? true) lentSource.end()
+    return result
+  } catch (error) {
+    if (error instanceof Blocking) return byStream(from, to, wanted, 'BLOCKING')
+    if (wanted.end ?? true) destroy(lentSource, lentSink)
+    throw error
+  }
+}
+
+type Wanted = ReturnType<typeof check>
+
+function check(given: TransferOptions | undefined) {
+  const options = checkOptions(given, OPTIONS)
+  return {
+    start: checkBytes('options.start', options.start),
+    sinkStart: checkBytes('options.sinkStart', options.sinkStart),
+    length: checkBytes('options.length', options.length),
+    fallback: checkBoolean('options.fallback', options.fallback) ?? true,
+    snapshot: checkBoolean('options.snapshot', options.snapshot) ?? false,
+    end: checkBoolean('options.end', options.end),
+    signal: checkSignal('options.signal', options.signal),
+    onProgress: checkFunction('options.onProgress', options.onProgress),
+  }
+}
+
+async function moveBetween(source: LentSource, sink: LentSink, wanted: Wanted): Promise<TransferResult> {
+  const { declared } = sink
+  const length = shortest(wanted.length, source.length, declared)
+  const result = await move({
+    source: source.fd,
+    sink: sink.fd,
+    start: wanted.start ?? source.start,
+    sinkStart: wanted.sinkStart ?? sink.start,
+    length,
+    fallback: wanted.fallback,
+    snapshot: wanted.snapshot,
+    isStreamSocket: sink.socket !== undefined,
+    socket: sink.socket,
+    signal: wanted.signal,
+    onProgress: wanted.onProgress,
+    total: length === undefined ? undefined : Number(length),
+  })
+  sink.giveBack(result.bytes)
+  if (declared !== undefined && wanted.end !== false && result.bytes < declared)
+    throw truncated(result.bytes, declared)
+  return result
+}
+
+function shortest(...lengths: (Bytes | undefined)[]): Bytes | undefined {
+  return lengths.reduce(
+    (least, length) => (least === undefined || (length !== undefined && length < least) ? length : least),
+    undefined,
+  )
+}
+
+function destroy(source: LentSource, sink: LentSink): void {
+  sink.destroy()
+  source.end()
+}
+
+function byStream(source: SourceKind, sink: SinkKind, wanted: Wanted, code: string): Promise<TransferResult> {
+  if (!wanted.fallback) {
+    const message = `only Node's streams can move these bytes (${code}); allow it with fallback: true`
+    throw zcioError('ERR_ZCIO_COPY_REQUIRED', message)
+  }
+  const fallbacks: Fallback[] = [{ mechanism: 'sendfile', code }]
+  const end = wanted.end ?? sink.kind !== 'descriptor'
+  return transferByStream(source, sink, { ...wanted, end, fallbacks })
+}
