@@ -12,6 +12,8 @@ pub mod outcome;
 pub mod residency;
 pub mod route;
 
+use std::sync::Arc;
+
 use crate::endpoint::{Endpoint, Facts, Kind};
 use crate::kernel::{Kernel, Linux};
 use crate::sys::{self, Errno, Fd};
@@ -128,6 +130,14 @@ impl<K: Kernel> Transfer<K> {
         }
     }
 
+    /// Whether one of its calls could wait for a peer: an end is blocking, and the request did not say that the
+    /// driver must not be held up.
+    #[must_use]
+    pub fn can_block(&self) -> bool {
+        let ends = [Side::Source, Side::Sink];
+        !self.request.asynchronous && ends.into_iter().any(|side| self.facts(side).can_block())
+    }
+
     /// Whether its calls may wait for a disk even where nothing is to be read from one: writing a file can be
     /// throttled, cloning and copying are the file system's own affair.
     #[must_use]
@@ -139,9 +149,12 @@ impl<K: Kernel> Transfer<K> {
     pub fn advance(&mut self, kernel: &K, patience: Patience) -> Step {
         let mut turn = if self.belongs_on_disk_thread() { FILE_TURN } else { TURN };
         // Invariant: nothing is in flight but `flow.carry`; `flow.moved` bytes have reached the sink.
-        while turn > 0 {
+        loop {
             if self.flow.remaining == Some(0) {
                 return self.finish(kernel, patience);
+            }
+            if turn == 0 {
+                return Step::Again;
             }
             if patience == Patience::None && !self.is_ready(kernel, turn) {
                 return Step::Disk;
@@ -169,7 +182,6 @@ impl<K: Kernel> Transfer<K> {
                 }
             }
         }
-        Step::Again
     }
 
     /// Ends it early: what was taken from the source and not accepted by the sink is given back.
@@ -198,8 +210,10 @@ impl<K: Kernel> Transfer<K> {
         }
         let source = &self.flow.source;
         source.facts.kind != Kind::File || !self.flow.carry.pending().is_empty() || {
-            let length = self.flow.at_most(turn) as u64;
-            residency::is_resident(kernel, source, self.flow.source_position(), length)
+            let position = self.flow.source_position();
+            let to_the_end = source.facts.size.saturating_sub(position);
+            let length = (self.flow.at_most(turn) as u64).min(to_the_end);
+            residency::is_resident(kernel, source, position, length)
         }
     }
 
@@ -260,11 +274,20 @@ impl Transfer<Linux<'_>> {
     /// Makes it independent of the descriptors it has borrowed, by duplicating them.
     ///
     /// # Errors
-    /// `EMFILE`, `ENFILE`; the transfer is then lost, but it owned nothing: [`Transfer::moved`] tells where to resume.
-    pub fn into_owned(self) -> sys::Result<Transfer<Linux<'static>>> {
-        let Self { flow, request, ladder, rung, moved_by_rung, fallbacks } = self;
-        let flow = flow.map(Fd::into_shared)?;
-        Ok(Transfer { flow, request, ladder, rung, moved_by_rung, fallbacks })
+    /// `EMFILE`, `ENFILE`; the transfer has then been stopped.
+    pub fn into_owned(mut self) -> Result<Transfer<Linux<'static>>, Failure> {
+        let share = |side| match self.handle(side) {
+            Fd::Shared(fd) => Ok(Arc::clone(fd)),
+            fd => sys::duplicate(fd).map(Arc::new),
+        };
+        match share(Side::Source).and_then(|source| Ok((source, share(Side::Sink)?))) {
+            Ok((source, sink)) => {
+                let Self { flow, request, ladder, rung, moved_by_rung, fallbacks } = self;
+                let flow = flow.with_handles(source.into(), sink.into());
+                Ok(Transfer { flow, request, ladder, rung, moved_by_rung, fallbacks })
+            }
+            Err(errno) => Err(self.stop(&Linux::new(), Cause::System { errno, call: "fcntl" }, None)),
+        }
     }
 }
 
