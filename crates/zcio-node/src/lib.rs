@@ -7,6 +7,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "Node-API hands values over")]
 
 mod convert;
+mod descriptors;
 mod files;
 mod pages;
 mod pipe;

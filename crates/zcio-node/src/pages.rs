@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use napi::bindgen_prelude::{ArrayBuffer, BufferSlice};
+use napi::bindgen_prelude::{ArrayBuffer, BufferSlice, Either};
 use napi::{Env, Result};
 use napi_derive::napi;
 use zcio::sys::{self, Pages, SpliceFlags};
@@ -15,11 +15,14 @@ use zcio::sys::{self, Pages, SpliceFlags};
 use crate::convert::{Descriptor, pages_buffer};
 use crate::primitives::quietly;
 
-/// A zeroed, page-aligned, shared anonymous mapping of its own; `null` where the runtime refuses such Buffers.
+/// A zeroed, page-aligned, shared anonymous mapping of its own, or a negative errno; `null` where the runtime
+/// refuses such Buffers.
 #[napi]
-pub fn alloc_pages(env: &Env, length: u32) -> Result<Option<BufferSlice<'_>>> {
-    let pages = Pages::new(length as usize).map_err(|errno| napi::Error::from_reason(errno.name()))?;
-    pages_buffer(env, Registered::new(pages))
+pub fn alloc_pages(env: &Env, length: u32) -> Result<Option<Either<BufferSlice<'_>, i32>>> {
+    match Pages::new(length as usize) {
+        Ok(pages) => Ok(pages_buffer(env, Registered::new(pages))?.map(Either::A)),
+        Err(errno) => Ok(Some(Either::B(-errno.raw()))),
+    }
 }
 
 /// Whether the Buffer lies within one mapping made by `allocPages`.

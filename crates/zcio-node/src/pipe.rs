@@ -6,7 +6,7 @@ use napi_derive::napi;
 use zcio::Pipe;
 use zcio::sys::{self, Result};
 
-use crate::convert::{Descriptor, count_or_errno, take_descriptor};
+use crate::convert::{Descriptor, count_or_errno};
 
 /// `pipe2(2)`: reader and writer, or one negative errno.
 #[napi]
@@ -43,10 +43,4 @@ pub fn set_pipe_capacity(pipe: Descriptor, bytes: u32) -> i64 {
 #[napi]
 pub fn buffered(pipe: Descriptor) -> i64 {
     count_or_errno(sys::buffered(pipe))
-}
-
-/// `close(2)` of a descriptor that this package opened.
-#[napi]
-pub fn close(descriptor: i32) {
-    drop(take_descriptor(descriptor));
 }

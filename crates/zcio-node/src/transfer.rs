@@ -3,7 +3,7 @@
 //! An [`Engine`] belongs to the thread that made it (Node's main thread, or a worker). Endings cross over in
 //! batches through one threadsafe function, which never keeps the process alive: that is decided in TypeScript.
 //! When the environment goes, its clean-up hook closes the [`Port`] under the lock that every sender takes: after
-//! that nothing calls into it, and what it had under way is hung up.
+//! that nothing calls into it, and what it had under way is cancelled.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -84,8 +84,9 @@ impl Port {
 
     fn close(&self) {
         drop(lock(&self.waker).take());
+        // Not hung up: a descriptor that was given by its number may be another thread's as well.
         for (_, ticket) in lock(&self.tickets).drain() {
-            ticket.hang_up();
+            ticket.cancel();
         }
     }
 }
@@ -101,6 +102,7 @@ pub struct Engine {
 impl Engine {
     /// `onEnd` gets the endings, some at a time.
     #[napi(constructor)]
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "napi hands it over so")]
     pub fn new(env: &Env, on_end: Function<Vec<NativeEnding>, ()>) -> Result<Self> {
         let port = Arc::new(Port::default());
         let weak = Arc::downgrade(&port);

@@ -60,7 +60,8 @@ pub fn pwrite(sink: impl AsFd, bytes: &[u8], offset: u64) -> Result<usize> {
 /// The one probe for "would this wait for a disk?" that tells an unprivileged reader the truth: one
 /// byte is enough to ask. Short where the cache ends.
 ///
-/// - `EAGAIN`: not there; the kernel has begun to read it ahead.
+/// - `EAGAIN`: not there; the kernel has begun to read it ahead. A fast disk may be done with that
+///   before the call returns: data then, although it was not there.
 /// - `EOPNOTSUPP`: the file system cannot say. tmpfs, ramfs and /proc always have it; overlayfs and
 ///   FUSE may not. `EINVAL`, `ENOSYS`: a kernel before 4.14, a sandbox.
 #[allow(clippy::cast_possible_truncation, reason = "the halves of an offset, where long has 32 bits")]

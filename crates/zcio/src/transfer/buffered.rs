@@ -10,23 +10,26 @@ use super::outcome::Side;
 /// As much as GNU cp and cat take at a time; more no longer helps.
 const CAPACITY: usize = 128 * 1024;
 
-/// Bytes taken from the source and not yet accepted by the sink: `bytes[accepted..]`.
+/// What a file opened with `O_DIRECT` asks of the memory it is read into; no device has larger blocks.
+const ALIGNMENT: usize = 4096;
+
+/// Bytes taken from the source and not yet accepted by the sink: `bytes[start..]`.
 #[derive(Debug, Default)]
 pub struct Carry {
     bytes: Vec<u8>,
-    accepted: usize,
+    start: usize,
 }
 
 impl Carry {
     /// What the sink has not accepted.
     #[must_use]
     pub fn pending(&self) -> &[u8] {
-        &self.bytes[self.accepted..]
+        &self.bytes[self.start..]
     }
 
     /// Gives it away.
     pub fn take(&mut self) -> Vec<u8> {
-        let pending = self.bytes.split_off(self.accepted);
+        let pending = self.bytes.split_off(self.start);
         *self = Self::default();
         pending
     }
@@ -54,16 +57,17 @@ pub fn read_write<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> Move {
 fn fill<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> crate::sys::Result<usize> {
     let most = flow.at_most(CAPACITY as u64);
     let Flow { source, source_offset, carry, .. } = flow;
-    carry.accepted = 0;
-    carry.bytes.resize(most, 0);
+    carry.bytes.resize(most + ALIGNMENT, 0);
+    carry.start = carry.bytes.as_ptr().align_offset(ALIGNMENT);
+    let buffer = &mut carry.bytes[carry.start..][..most];
     let read = if source.facts.kind == Kind::Socket {
-        kernel.receive(&source.handle, &mut carry.bytes)
+        kernel.receive(&source.handle, buffer)
     } else {
-        kernel.read(&source.handle, &mut carry.bytes, *source_offset)
+        kernel.read(&source.handle, buffer, *source_offset)
     };
-    // An idle source holds no buffer: `take` and `default` give the memory back.
-    carry.bytes.truncate(read.unwrap_or(0));
-    if carry.bytes.is_empty() {
+    carry.bytes.truncate(carry.start + read.unwrap_or(0));
+    // An idle source holds no buffer: this gives the memory back.
+    if carry.pending().is_empty() {
         *carry = Carry::default();
     }
     if let (Some(offset), Ok(bytes)) = (source_offset, read) {
@@ -79,7 +83,7 @@ fn drain<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> crate::sys::Result<usize>
     } else {
         kernel.write(&sink.handle, carry.pending(), *sink_offset)
     }?;
-    carry.accepted += written;
+    carry.start += written;
     if let Some(offset) = sink_offset {
         *offset += written as u64;
     }

@@ -42,9 +42,11 @@ pub struct Flow<K: Kernel> {
 }
 
 impl<K: Kernel> Flow<K> {
-    /// The length for one call: what is left, but not more than `most` or than the kernel takes.
+    /// The length for one call: what is left, but not more than `most`, than the kernel takes, or than leads to
+    /// an offset that no file has.
     pub fn at_most(&self, most: u64) -> usize {
-        let length = self.remaining.unwrap_or(u64::MAX).min(most);
+        let to_the_last = i64::MAX.cast_unsigned().saturating_sub(self.source_offset.unwrap_or(0));
+        let length = self.remaining.unwrap_or(u64::MAX).min(most).min(to_the_last);
         usize::try_from(length).unwrap_or(usize::MAX).min(sys::MAX_COUNT)
     }
 
@@ -84,13 +86,10 @@ impl<K: Kernel> Flow<K> {
     }
 
     /// The same with other handles on the same ends.
-    pub fn map<L: Kernel>(
-        self,
-        convert: impl Fn(K::Handle) -> sys::Result<L::Handle>,
-    ) -> sys::Result<Flow<L>> {
-        let Self { source, sink, source_offset, sink_offset, remaining, moved, carry } = self;
-        let source = Endpoint { handle: convert(source.handle)?, facts: source.facts };
-        let sink = Endpoint { handle: convert(sink.handle)?, facts: sink.facts };
-        Ok(Flow { source, sink, source_offset, sink_offset, remaining, moved, carry })
+    pub fn with_handles<L: Kernel>(self, source: L::Handle, sink: L::Handle) -> Flow<L> {
+        let Self { source: from, sink: to, source_offset, sink_offset, remaining, moved, carry } = self;
+        let source = Endpoint { handle: source, facts: from.facts };
+        let sink = Endpoint { handle: sink, facts: to.facts };
+        Flow { source, sink, source_offset, sink_offset, remaining, moved, carry }
     }
 }

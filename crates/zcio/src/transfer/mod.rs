@@ -130,12 +130,11 @@ impl<K: Kernel> Transfer<K> {
         }
     }
 
-    /// Whether one of its calls could wait for a peer: an end is blocking, and the request did not say that the
-    /// driver must not be held up.
+    /// An end whose calls can wait for a peer, where the request did not say that the driver must not be held up.
     #[must_use]
-    pub fn can_block(&self) -> bool {
-        let ends = [Side::Source, Side::Sink];
-        !self.request.asynchronous && ends.into_iter().any(|side| self.facts(side).can_block())
+    pub fn blocking_end(&self) -> Option<Side> {
+        let blocks = |side: &Side| !self.request.asynchronous && self.facts(*side).can_block();
+        [Side::Source, Side::Sink].into_iter().find(blocks)
     }
 
     /// Whether its calls may wait for a disk even where nothing is to be read from one: writing a file can be
@@ -288,6 +287,19 @@ impl Transfer<Linux<'_>> {
             }
             Err(errno) => Err(self.stop(&Linux::new(), Cause::System { errno, call: "fcntl" }, None)),
         }
+    }
+
+    /// Gives it a descriptor of its own for this end, in place of one that others have too.
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENFILE`.
+    pub fn unshare(&mut self, side: Side) -> sys::Result<()> {
+        let own = sys::duplicate(self.handle(side))?;
+        match side {
+            Side::Source => self.flow.source.handle = own.into(),
+            Side::Sink => self.flow.sink.handle = own.into(),
+        }
+        Ok(())
     }
 }
 

@@ -149,7 +149,7 @@ impl fmt::Display for Failure {
             Cause::CopyRequired => f.write_str("only a copy through user space can move these bytes")?,
             Cause::Unsupported(why) => write!(f, "unsupported: {why}")?,
             Cause::Blocking => {
-                f.write_str("a descriptor without O_NONBLOCK would block the thread that serves all")?
+                f.write_str("a descriptor without O_NONBLOCK would block the thread that serves all")?;
             }
             Cause::Busy => f.write_str("another transfer is using this pipe or socket")?,
             Cause::Canceled => f.write_str("canceled")?,

@@ -102,10 +102,10 @@ pub fn ruled_out(mechanism: Mechanism, pair: Pair<'_>) -> Option<&'static Rule> 
 ///
 /// A genuine error is met again, and then reported, by read and write at the end of the ladder. `EBADF`: an
 /// `O_APPEND` set midway; `EIO`, `EACCES`: `copy_file_range` on CIFS and on old Ceph; `EPERM`, `ENOSYS`: seccomp;
-/// `ETXTBSY`: a swap file.
+/// `ENOTTY`: a kernel without `FICLONERANGE`, such as gVisor's; `ETXTBSY`: a swap file.
 #[must_use]
 pub fn demotes(errno: Errno) -> bool {
-    const REFUSALS: [Errno; 11] = [
+    const REFUSALS: [Errno; 12] = [
         Errno::INVAL,
         Errno::NOSYS,
         Errno::OPNOTSUPP,
@@ -115,6 +115,7 @@ pub fn demotes(errno: Errno) -> bool {
         Errno::IO,
         Errno::ACCES,
         Errno::NOTSOCK,
+        Errno::NOTTY,
         Errno::OVERFLOW,
         Errno::TXTBSY,
     ];

@@ -9,26 +9,24 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::Command;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use zcio::sys::{self, OpenFlags};
 use zcio::{Fallback, Outcome};
 
-/// Bytes of which no two pages and no two megabytes are alike.
+/// Bytes of which no two pages are alike.
 pub fn bytes(length: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_u32;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state.to_le_bytes()
-    };
-    let mut bytes = Vec::with_capacity(length + 3);
-    while bytes.len() < length {
-        bytes.extend(next());
+    let mut bytes: Vec<u8> =
+        (0..=255_u8).cycle().take(PAGE).collect::<Vec<_>>().repeat(length.div_ceil(PAGE));
+    for (number, page) in bytes.chunks_mut(PAGE).enumerate() {
+        page[..8].copy_from_slice(&(number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
     }
     bytes.truncate(length);
     bytes
 }
+
+/// Not a divisor of the kernel's page, so that pages mistaken for each other show.
+const PAGE: usize = 4099;
 
 /// A file with this content, its position at the start.
 pub fn file(content: &[u8]) -> File {
@@ -93,8 +91,10 @@ pub fn fill(sink: impl AsFd) {
 /// Compares without printing megabytes.
 #[track_caller]
 pub fn assert_same(found: &[u8], expected: &[u8]) {
-    let differs = found.iter().zip(expected).position(|(one, other)| one != other);
-    assert_eq!((found.len(), differs), (expected.len(), None), "length, and first byte that differs");
+    if found != expected {
+        let differs = found.iter().zip(expected).position(|(one, other)| one != other);
+        panic!("{} bytes instead of {}, the first that differs: {differs:?}", found.len(), expected.len());
+    }
 }
 
 /// The mechanisms that did not run, and why.
@@ -124,6 +124,18 @@ pub fn in_child_of(command: &mut Command, name: &str, body: impl FnOnce()) {
         "{name} in its own process: {}\n{told}\n{complained}",
         output.status
     );
+}
+
+/// Whether it becomes true within some seconds.
+pub fn eventually(mut condition: impl FnMut() -> bool) -> bool {
+    let since = Instant::now();
+    while !condition() {
+        if since.elapsed() > Duration::from_secs(10) {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    true
 }
 
 const CHILD: &str = "ZCIO_TEST_CHILD";

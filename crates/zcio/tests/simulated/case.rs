@@ -23,7 +23,7 @@ pub struct Case {
     /// Where both stand, if they are files.
     pub positions: (usize, usize),
     pub append: bool,
-    pub blind: bool,
+    pub blind: &'static [&'static str],
     pub request: Request,
     pub script: Vec<Answer>,
     pub resident: Vec<Result<bool>>,
@@ -34,6 +34,23 @@ pub struct Case {
 }
 
 impl Case {
+    /// Nothing drawn: a file of so many bytes to `sink`, on a kernel that does as it is told.
+    pub fn plain(length: usize, sink: Kind) -> Self {
+        Self {
+            source: Kind::File,
+            sink,
+            lengths: (length, 0),
+            positions: (0, 0),
+            append: false,
+            blind: &[],
+            request: Request::default(),
+            script: Vec::new(),
+            resident: Vec::new(),
+            patient: false,
+            stop_before: None,
+        }
+    }
+
     pub fn kernel(&self) -> Simulated {
         let end = |kind: Kind, append, position| End {
             is_file: kind == Kind::File,
@@ -49,8 +66,10 @@ impl Case {
             blind: self.blind,
             script: RefCell::new(VecDeque::from(self.script.clone())),
             resident: RefCell::new(VecDeque::from(self.resident.clone())),
+            probed: RefCell::default(),
             blocked: Cell::new(None),
             last_error: Cell::new(None),
+            refused_silently: Cell::new(false),
             fruitless: Cell::new(0),
         }
     }
@@ -63,7 +82,9 @@ impl Case {
 
     pub fn facts(&self, side: Side) -> Facts {
         let (kind, size, position, inode) = match side {
-            Side::Source => (self.source, if self.blind { 0 } else { self.lengths.0 }, self.positions.0, 1),
+            Side::Source => {
+                (self.source, if self.blind.len() > 1 { 0 } else { self.lengths.0 }, self.positions.0, 1)
+            }
             Side::Sink => (self.sink, self.lengths.1, self.positions.1, 2),
         };
         let of_file = |number: usize| if kind == Kind::File { number as u64 } else { 0 };
@@ -97,12 +118,12 @@ impl Case {
 
 pub fn cases() -> impl Strategy<Value = Case> {
     let kind = || prop_oneof![3 => Just(Kind::File), 1 => Just(Kind::Pipe), 1 => Just(Kind::Socket)];
-    let ends = (kind(), kind(), (0..LONGEST, prop_oneof![Just(0), 0..9_000_usize]), any_bools());
+    let lengths = (0..LONGEST, prop_oneof![Just(0), 0..9_000_usize]);
+    let ends = (kind(), kind(), lengths, prop::bool::weighted(0.2), blind());
     let script = prop::collection::vec(answer(), 0..40);
     let driver = (prop::collection::vec(resident(), 0..6), any::<bool>(), option::weighted(0.2, 0..20_usize));
     (ends, script, driver).prop_flat_map(|(ends, script, driver)| {
-        let (source, sink, lengths, (append, blind)) = ends;
-        let blind = blind && source == Kind::File;
+        let (source, sink, lengths, append, blind) = ends;
         let append = append && sink == Kind::File;
         let request = request(source, sink, append, lengths.0);
         let positions = (prop_oneof![Just(0), 0..=lengths.0], prop_oneof![Just(0), 0..=lengths.1]);
@@ -122,8 +143,9 @@ pub fn cases() -> impl Strategy<Value = Case> {
     })
 }
 
-fn any_bools() -> impl Strategy<Value = (bool, bool)> {
-    (prop::bool::weighted(0.2), prop::bool::weighted(0.1))
+fn blind() -> impl Strategy<Value = &'static [&'static str]> {
+    const BOTH: &[&str] = &["copy_file_range", "sendfile"];
+    prop_oneof![8 => Just(&BOTH[..0]), 1 => Just(BOTH), 1 => Just(&BOTH[..1]), 1 => Just(&BOTH[1..])]
 }
 
 fn request(source: Kind, sink: Kind, append: bool, length: usize) -> impl Strategy<Value = Request> {

@@ -51,14 +51,18 @@ pub struct Simulated {
     pub length: Cell<usize>,
     /// What the sink has; of a stream, what it has ever accepted.
     pub accepted: RefCell<Vec<u8>>,
-    /// A file of /proc: only `read` works, and the others do not say so.
-    pub blind: bool,
+    /// Calls that do not know how to read this file, as those of /proc, and say that it has ended.
+    pub blind: &'static [&'static str],
     pub script: RefCell<VecDeque<Answer>>,
     /// Answers to the question whether pages are in memory; then they are.
     pub resident: RefCell<VecDeque<Result<bool>>>,
+    /// Where it was asked.
+    pub probed: RefCell<Vec<u64>>,
     /// Which end the last call found not to be ready.
     pub blocked: Cell<Option<Side>>,
     pub last_error: Cell<Option<(Errno, &'static str)>>,
+    /// `write` has taken nothing, without an error.
+    pub refused_silently: Cell<bool>,
     /// Calls since a byte moved or an end was not ready.
     pub fruitless: Cell<usize>,
 }
@@ -80,7 +84,10 @@ impl Simulated {
                 self.fruitless.set(0);
                 Err(Errno::AGAIN)
             }
-            Answer::Nothing if call == "write" => Ok(0),
+            Answer::Nothing if call == "write" => {
+                self.refused_silently.set(true);
+                Ok(0)
+            }
             Answer::Error(errno) => {
                 self.last_error.set(Some((errno, call)));
                 Err(errno)
@@ -146,7 +153,7 @@ impl Simulated {
         asked: usize,
     ) -> Result<usize> {
         let most = self.answer(call, Side::Sink, asked)?;
-        if self.blind {
+        if self.blind.contains(&call) {
             return Ok(0);
         }
         assert!(!self.sink.append, "no kernel takes {call} into an O_APPEND sink");
@@ -226,8 +233,9 @@ impl Kernel for Simulated {
         self.write(socket, bytes, None)
     }
 
-    fn read_resident(&self, source: &Side, buffer: &mut [u8], _offset: u64) -> Result<usize> {
+    fn read_resident(&self, source: &Side, buffer: &mut [u8], offset: u64) -> Result<usize> {
         assert!(*source == Side::Source && self.source.is_file, "only files are asked for residency");
+        self.probed.borrow_mut().push(offset);
         match self.resident.borrow_mut().pop_front().unwrap_or(Ok(true)) {
             Ok(true) => Ok(buffer.len()),
             Ok(false) => Err(Errno::AGAIN),

@@ -2,13 +2,15 @@
 
 mod case;
 mod kernel;
+mod residency;
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use zcio::transfer::route;
-use zcio::{Cause, Ending, Mechanism, Outcome, Patience, Side, Step, Transfer};
+use zcio::{Cause, Ending, Errno, Kind, Mechanism, Outcome, Patience, Side, Step, Transfer};
 
 use case::Case;
+use kernel::Answer::{Error, Short};
 use kernel::{CONTENT, Simulated};
 
 proptest! {
@@ -39,7 +41,20 @@ fn config() -> ProptestConfig {
         RngSeed::Random => RngSeed::Fixed(0),
         seed @ RngSeed::Fixed(_) => seed,
     };
-    ProptestConfig { rng_seed, failure_persistence: None, ..asked }
+    let cases = asked.cases.max(1000);
+    ProptestConfig { cases, rng_seed, failure_persistence: None, ..asked }
+}
+
+/// That another mechanism has moved bytes says nothing about the one that took over.
+#[test]
+fn an_end_is_confirmed_for_each_mechanism() {
+    let script = vec![Error(Errno::XDEV), Short(1000), Error(Errno::XDEV)];
+    let case = Case { blind: &["sendfile"], script, patient: true, ..Case::plain(5000, Kind::File) };
+    let kernel = case.kernel();
+    let outcome = drive(&case, &kernel, case.transfer().unwrap()).unwrap().unwrap();
+    assert_eq!((outcome.bytes, outcome.mechanism), (5000, Mechanism::ReadWrite));
+    let codes: Vec<_> = outcome.fallbacks.iter().map(|fallback| fallback.code).collect();
+    assert_eq!(codes, ["EXDEV", "EXDEV", "EMPTY"]);
 }
 
 /// As a driver does it; checks each step.
@@ -74,9 +89,10 @@ fn drive(
 fn the_sink_holds_what_was_counted(case: &Case, kernel: &Simulated, outcome: &Outcome) -> TestResult {
     the_sink_holds(case, kernel, outcome.bytes)?;
     let moved = usize::try_from(outcome.bytes).unwrap();
-    let untouched = kernel.accepted.borrow().iter().skip(case.sink_start() + moved).all(|&byte| byte == b'x');
+    let accepted = kernel.accepted.borrow();
+    let untouched = accepted.iter().skip(case.sink_start() + moved).all(|&byte| byte == b'x');
     prop_assert!(untouched, "bytes behind those that were counted");
-    if case.sink == zcio::Kind::File && !case.append {
+    if case.sink == Kind::File && !case.append {
         let moves = if case.request.sink_start.is_some() { 0 } else { moved };
         prop_assert_eq!(kernel.sink.position.get(), case.positions.1 + moves, "the sink's position");
     }
@@ -91,7 +107,7 @@ fn the_sink_holds(case: &Case, kernel: &Simulated, moved: u64) -> TestResult {
         moved == 0 || accepted[at..at + moved] == CONTENT[start..start + moved],
         "not a prefix of the source"
     );
-    if case.sink != zcio::Kind::File {
+    if case.sink != Kind::File {
         prop_assert_eq!(accepted.len(), moved, "more arrived than was counted");
     }
     Ok(())
@@ -106,7 +122,7 @@ fn what_was_taken_has_arrived_or_is_given_back(
     let (moved, start) = (usize::try_from(outcome.bytes).unwrap(), case.start());
     let position = kernel.source.position.get();
     let residual = &outcome.residual;
-    if case.source == zcio::Kind::File {
+    if case.source == Kind::File {
         prop_assert!(residual.is_empty(), "a file can be read again");
         let moves = if case.request.start.is_some() { 0 } else { moved };
         prop_assert_eq!(position, case.positions.0 + moves, "the source's position");
@@ -139,12 +155,12 @@ fn the_end_was_reached_or_the_failure_explains(
                 || outcome.mechanism == Mechanism::Reflink && moved == case.lengths.0;
             prop_assert!(all, "it stopped early");
             prop_assert!(outcome.residual.is_empty());
+            prop_assert!(!kernel.refused_silently.get(), "it tried again what nobody takes");
         }
         Err(failure) => match failure.cause {
             Cause::CopyRequired => prop_assert!(!case.request.fallback),
             Cause::Canceled => prop_assert!(case.stop_before.is_some()),
-            // Written by nobody: write(2) took nothing.
-            Cause::System { errno: zcio::Errno::IO, call: "write" } => {}
+            Cause::System { errno: Errno::IO, call: "write" } if kernel.refused_silently.get() => {}
             Cause::System { errno, call } => {
                 prop_assert_eq!(kernel.last_error.get(), Some((errno, call)));
                 let side = if call == "read" { Side::Source } else { Side::Sink };

@@ -1,15 +1,13 @@
 use std::ffi::c_int;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::process::Output;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use zcio::sys::{self, Errno, SpliceFlags};
 
-use crate::support::{bytes, content, file, filled_pipe, in_child};
+use crate::support::{bytes, content, file};
 
 const NONBLOCK: SpliceFlags = SpliceFlags::NONBLOCK;
 
@@ -40,57 +38,6 @@ fn a_nonblocking_splice_is_made_again_too() {
         }
     });
     assert_eq!(content(&sink), moved);
-}
-
-#[test]
-fn a_broken_pipe_kills_nobody_in_quiet() {
-    let Some(child) = in_child("signals::a_broken_pipe_kills_nobody_in_quiet") else {
-        default_action(libc::SIGPIPE);
-        let ((reader, _writer), sink) = (filled_pipe(b"x"), broken_pipe());
-        for _ in 0..3 {
-            let refused = sys::without_signals(|| sys::splice(&reader, None, &sink, None, 1, NONBLOCK));
-            assert_eq!(refused, Err(Errno::PIPE));
-        }
-        assert!(!is_pending(libc::SIGPIPE));
-        println!("alive");
-        _ = sys::splice(&reader, None, &sink, None, 1, NONBLOCK);
-        unreachable!("the same call outside kills");
-    };
-    assert_died_after_being_alive(&child, libc::SIGPIPE);
-}
-
-#[test]
-fn a_send_kills_nobody_at_all() {
-    let Some(child) = in_child("signals::a_send_kills_nobody_at_all") else {
-        default_action(libc::SIGPIPE);
-        let (socket, peer) = std::os::unix::net::UnixStream::pair().unwrap();
-        drop(peer);
-        let none = sys::SendFlags::empty();
-        assert_eq!(sys::send(&socket, b"x", none), Err(Errno::PIPE));
-        let slices = [std::io::IoSlice::new(b"x")];
-        assert_eq!(sys::send_vectored(&socket, &slices, none), Err(Errno::PIPE));
-        return;
-    };
-    assert!(child.status.success(), "{child:?}");
-}
-
-#[test]
-fn a_file_that_grew_too_large_kills_nobody_in_quiet() {
-    let Some(child) = in_child("signals::a_file_that_grew_too_large_kills_nobody_in_quiet") else {
-        default_action(libc::SIGXFSZ);
-        limit_file_size(100);
-        let (sink, (reader, _writer)) = (file(b""), filled_pipe(&[7; 150]));
-        let mut offset = 0;
-        let mut splice = || sys::splice(&reader, None, &sink, Some(&mut offset), 150, NONBLOCK);
-        let part = sys::without_signals(&mut splice);
-        assert_eq!(part, Ok(100));
-        assert_eq!(sys::without_signals(&mut splice), Err(Errno::FBIG));
-        assert!(!is_pending(libc::SIGXFSZ));
-        println!("alive");
-        _ = splice();
-        unreachable!("the same call outside kills");
-    };
-    assert_died_after_being_alive(&child, libc::SIGXFSZ);
 }
 
 #[test]
@@ -165,13 +112,14 @@ pub(crate) fn interrupted<T>(call: impl FnOnce() -> T) -> T {
     // SAFETY: the handler only counts, which is safe whatever it interrupts.
     assert_eq!(unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()) }, 0);
     // SAFETY: has no conditions.
-    let (before, this) = (CAUGHT.load(Ordering::Relaxed), unsafe { libc::pthread_self() });
+    let (process, thread) = (std::process::id(), unsafe { libc::gettid() });
+    let before = CAUGHT.load(Ordering::Relaxed);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
-                // SAFETY: `this` waits for this thread to end, and so is alive.
-                unsafe { libc::pthread_kill(this, libc::SIGUSR1) };
+                // SAFETY: the one who is hit has a handler, and waits for this thread to end.
+                unsafe { libc::syscall(libc::SYS_tgkill, process, thread, libc::SIGUSR1) };
                 thread::sleep(Duration::from_micros(200));
             }
         });
@@ -186,17 +134,6 @@ pub(crate) fn interrupted<T>(call: impl FnOnce() -> T) -> T {
 
 fn broken_pipe() -> OwnedFd {
     sys::pipe().unwrap().1
-}
-
-fn default_action(signal: c_int) {
-    // SAFETY: the default action needs no handler.
-    assert_ne!(unsafe { libc::signal(signal, libc::SIG_DFL) }, libc::SIG_ERR);
-}
-
-fn limit_file_size(bytes: libc::rlim_t) {
-    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
-    // SAFETY: the kernel reads an `rlimit` where there is one.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) }, 0);
 }
 
 fn is_pending(signal: c_int) -> bool {
@@ -216,9 +153,4 @@ fn is_blocked(signal: c_int) -> bool {
     assert_eq!(asked, 0);
     // SAFETY: as above.
     unsafe { libc::sigismember(&raw const set, signal) == 1 }
-}
-
-fn assert_died_after_being_alive(child: &Output, signal: c_int) {
-    assert!(String::from_utf8_lossy(&child.stdout).contains("alive"), "{child:?}");
-    assert_eq!(child.status.signal(), Some(signal), "{child:?}");
 }

@@ -70,17 +70,3 @@ pub(crate) fn tcp() -> (TcpStream, TcpStream) {
     let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     (one, listener.accept().unwrap().0)
 }
-
-/// Runs the test `name` again in a process of its own, for what would end or change this one.
-///
-/// There it returns `None`, and the test does what it is for; here what became of that process.
-pub(crate) fn in_child(name: &str) -> Option<std::process::Output> {
-    const MARK: &str = "ZCIO_TEST_CHILD";
-    if std::env::var_os(MARK).is_some() {
-        return None;
-    }
-    let itself = std::env::current_exe().unwrap();
-    let mut child = std::process::Command::new(itself);
-    child.args([name, "--exact", "--nocapture"]).env(MARK, name);
-    Some(child.output().unwrap())
-}

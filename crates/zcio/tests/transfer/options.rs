@@ -99,8 +99,7 @@ fn without_fallback_nothing_is_copied() {
     reader.read_to_string(&mut kept).unwrap();
     assert_eq!(kept, "still here");
 
-    let ruled_out =
-        [("reflink", "O_APPEND"), ("copy_file_range", "O_APPEND"), ("sendfile", "O_APPEND")];
+    let ruled_out = [("reflink", "O_APPEND"), ("copy_file_range", "O_APPEND"), ("sendfile", "O_APPEND")];
     assert_copy_required(transfer_with(&file(b"some"), &file_to_append(), strict), &ruled_out);
 
     // Here only the kernel knows that sendfile(2) cannot.
@@ -141,7 +140,7 @@ fn a_snapshot_does_not_show_later_writes() {
     assert_eq!(outcome.mechanism, Mechanism::ReadWrite);
     assert_eq!(fallbacks(&outcome), [("sendfile", "SNAPSHOT")]);
 
-    source.write_all_at(&[b'!'; 60_000], 0).unwrap();
+    source.write_all_at(&vec![b'!'; 60_000], 0).unwrap();
     drop(writer);
     assert_same(&receive(reader).join().unwrap(), &bytes(60_000));
 }

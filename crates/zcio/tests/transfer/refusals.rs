@@ -65,10 +65,9 @@ fn sockets_that_carry_no_stream_of_bytes_are_neither() {
         TcpListener::bind("127.0.0.1:0").unwrap().into(),
     ];
     for socket in sockets {
-        for (ending, side) in [
-            (transfer(&socket, &file(b"")), Side::Source),
-            (transfer(&file(b"some"), &socket), Side::Sink),
-        ] {
+        for (ending, side) in
+            [(transfer(&socket, &file(b"")), Side::Source), (transfer(&file(b"some"), &socket), Side::Sink)]
+        {
             let failure = ending.unwrap_err();
             assert!(matches!(failure.cause, Cause::Unsupported(_)), "{failure}");
             assert_eq!(failure.side, Some(side));

@@ -14,8 +14,7 @@ const LENGTH: usize = 300_000;
 fn ranges_that_overlap_are_refused_and_nothing_is_written() {
     for file in [file(&bytes(LENGTH)), file_elsewhere(&bytes(LENGTH))] {
         for (start, sink_start) in [(0, 0), (0, 1), (1, 0), (100_000, 99_999), (0, LENGTH as u64 - 1)] {
-            let request =
-                Request { start: Some(start), sink_start: Some(sink_start), ..Request::default() };
+            let request = Request { start: Some(start), sink_start: Some(sink_start), ..Request::default() };
             let failure = transfer_with(&file, &file, request).unwrap_err();
             assert!(matches!(failure.cause, Cause::Unsupported(_)), "{start} to {sink_start}: {failure}");
         }

@@ -200,7 +200,13 @@ impl EventLoop {
             Side::Sink => (1, Interest::WRITABLE | Interest::EDGE),
         };
         if !job.watched[index] {
-            self.epoll.add(job.transfer.handle(side), job.id, interest)?;
+            let mut added = self.epoll.add(job.transfer.handle(side), job.id, interest);
+            // The other direction of a bridge waits with the descriptor they share: epoll has one token for each.
+            if added == Err(Errno::EXIST) {
+                job.transfer.unshare(side)?;
+                added = self.epoll.add(job.transfer.handle(side), job.id, interest);
+            }
+            added?;
             job.watched[index] = true;
         }
         Ok(())

@@ -27,10 +27,12 @@ pub(super) struct Job {
 impl Job {
     pub(super) fn new(
         id: u64,
-        transfer: Transfer<Linux<'static>>,
+        mut transfer: Transfer<Linux<'static>>,
         on_end: Box<dyn FnOnce(Ending) + Send>,
     ) -> Result<(Box<Self>, Arc<Control>), Failure> {
-        let claims = Claims::on(&transfer).ok_or_else(|| Failure::early(Cause::Busy, None))?;
+        let Some(claims) = Claims::on(&transfer) else {
+            return Err(transfer.stop(&Linux::new(), Cause::Busy, None));
+        };
         let control = Arc::new(Control {
             id,
             cancelled: AtomicBool::new(false),
@@ -47,8 +49,14 @@ impl Job {
         if self.is_cancelled() {
             return Step::End(Err(self.transfer.stop(&kernel, Cause::Canceled, None)));
         }
-        let step = self.transfer.advance(&kernel, patience);
+        let mut step = self.transfer.advance(&kernel, patience);
         self.control.bytes.store(self.transfer.moved(), Ordering::Relaxed);
+        if let Step::End(Err(failure)) = &mut step
+            && self.is_cancelled()
+        {
+            // A socket that was hung up under the call: the kernel's `EPIPE` is our own doing.
+            failure.cause = Cause::Canceled;
+        }
         step
     }
 
@@ -119,6 +127,7 @@ impl Ticket {
     /// Cancels because the owner has closed its socket: the peers learn of it now, although the engine still holds
     /// duplicates. `shutdown(2)` runs under the lock that also guards their closing.
     pub fn hang_up(&self) {
+        self.control.cancelled.store(true, Ordering::Release);
         for socket in &*self.control.sockets() {
             // ENOTCONN: the peer was faster.
             let _ = sys::shutdown(socket, sys::How::Both);

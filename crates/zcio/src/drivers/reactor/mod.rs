@@ -59,18 +59,18 @@ impl Reactor {
     ///
     /// # Errors
     /// [`Cause::Busy`] where the same pipe or socket is already the same end of another transfer; `EMFILE` and
-    /// `ENFILE` where borrowed descriptors cannot be duplicated.
+    /// `ENFILE` where borrowed descriptors cannot be duplicated; [`Cause::Blocking`] where a descriptor without
+    /// `O_NONBLOCK` would hold up all transfers, the request not being
+    /// [`asynchronous`](crate::Request::asynchronous).
     pub fn submit(
         &self,
-        transfer: Transfer<Linux<'_>>,
+        mut transfer: Transfer<Linux<'_>>,
         on_end: impl FnOnce(Ending) + Send + 'static,
     ) -> Result<Ticket, Failure> {
-        let bytes = transfer.moved();
-        let transfer = transfer.into_owned().map_err(|errno| {
-            let mut failure = Failure::early(Cause::System { errno, call: "fcntl" }, None);
-            failure.outcome.bytes = bytes;
-            failure
-        })?;
+        if let Some(side) = transfer.blocking_end() {
+            return Err(transfer.stop(&Linux::new(), Cause::Blocking, Some(side)));
+        }
+        let transfer = transfer.into_owned()?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let straight_to_disk = transfer.belongs_on_disk_thread();
         let (job, control) = Job::new(id, transfer, Box::new(on_end))?;

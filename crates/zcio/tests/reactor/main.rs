@@ -1,0 +1,59 @@
+//! Transfers on the reactor of the process: many at once, blocked, cancelled, and left behind.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod cancel;
+mod many;
+mod process;
+mod waiting;
+
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use zcio::{Ending, Endpoint, Facts, Failure, Reactor, Request, Ticket, Transfer};
+
+/// A transfer under way, and where its ending will arrive.
+struct Started {
+    ticket: Ticket,
+    ending: Receiver<Ending>,
+}
+
+impl Started {
+    fn end(self) -> Ending {
+        self.ending.recv_timeout(Duration::from_secs(20)).expect("a transfer ends")
+    }
+
+    fn is_under_way(&self) -> bool {
+        self.ending.recv_timeout(Duration::from_millis(20)) == Err(RecvTimeoutError::Timeout)
+    }
+}
+
+/// Everything there is, to the end.
+fn start(source: &impl AsFd, sink: &impl AsFd) -> Started {
+    start_with(source, sink, Request::default()).unwrap()
+}
+
+fn start_with(source: &impl AsFd, sink: &impl AsFd, request: Request) -> Result<Started, Failure> {
+    let request = Request { asynchronous: true, ..request };
+    submit(Transfer::new(end(source), end(sink), request)?)
+}
+
+fn submit(transfer: Transfer<zcio::Linux<'_>>) -> Result<Started, Failure> {
+    let (on_end, ending) = channel();
+    let ticket = Reactor::global().unwrap().submit(transfer, move |ending| drop(on_end.send(ending)))?;
+    Ok(Started { ticket, ending })
+}
+
+fn end(fd: &impl AsFd) -> Endpoint<zcio::Fd<'_>> {
+    Endpoint { handle: fd.as_fd().into(), facts: Facts::of(fd).unwrap() }
+}
+
+/// A nonblocking socket, as all of Node's are, and its peer.
+fn socket() -> (UnixStream, UnixStream) {
+    let (socket, peer) = UnixStream::pair().unwrap();
+    socket.set_nonblocking(true).unwrap();
+    (socket, peer)
+}
