@@ -29,8 +29,11 @@ export declare class Engine {
   hangUp(id: number): void
 }
 
-/** A zeroed, page-aligned, shared anonymous mapping of its own; `null` where the runtime refuses such Buffers. */
-export declare function allocPages(length: number): Buffer | null
+/**
+ * A zeroed, page-aligned, shared anonymous mapping of its own, or a negative errno; `null` where the runtime
+ * refuses such Buffers.
+ */
+export declare function allocPages(length: number): Buffer | number | null
 
 /** `FIONREAD`. */
 export declare function buffered(pipe: Descriptor): number
@@ -44,11 +47,20 @@ export declare function copyFileRange(source: Descriptor, sourceOffset: Offset, 
 /** Takes a mapping away from JavaScript: its Buffer has length 0 from now on. */
 export declare function detach(memory: ArrayBuffer): void
 
+/** `fcntl(F_DUPFD_CLOEXEC)`: another descriptor of the same open file, or a negative errno. */
+export declare function duplicate(descriptor: Descriptor): number
+
+/** Whether it has `O_NONBLOCK`; what is not open has not. */
+export declare function isNonblocking(descriptor: Descriptor): boolean
+
 /** Whether the Buffer lies within one mapping made by `allocPages`. */
 export declare function isPages(buffer: Buffer): boolean
 
 /** Whether this is the reading end of a pipe. */
 export declare function isReader(pipe: Descriptor): boolean
+
+/** The same for a file that is open, and stays so. Negative: errno. */
+export declare function lookAtFile(file: Descriptor, start: number, end: number, scratch: Buffer): number
 
 /** A system call, and why it is missing if it is. */
 export interface NativeCall {
@@ -130,19 +142,16 @@ export declare function send(socket: Descriptor, bytes: Buffer, from: number, to
 export declare function sendfile(sink: Descriptor, source: Descriptor, offset: Offset, count: Offset): number
 
 /**
- * Sends as much of a file to a nonblocking stream socket as goes without waiting for disk or peer. Negative:
- * errno with nothing sent; `EAGAIN`: not now, not here.
+ * One `sendfile(2)` to a nonblocking stream socket, of a range that `openFile` has found in memory. `EAGAIN`: the
+ * socket is full.
  */
-export declare function sendFile(socket: Descriptor, file: Descriptor, start: Offset, length: Offset): number
+export declare function sendFile(socket: Descriptor, file: Descriptor, start: number, count: number): number
 
 /** `F_SETPIPE_SZ`: the capacity there is then. */
 export declare function setPipeCapacity(pipe: Descriptor, bytes: number): number
 
 /** `splice(2)`. */
 export declare function splice(source: Descriptor, sourceOffset: Offset, sink: Descriptor, sinkOffset: Offset, count: Offset, flags: number): number
-
-/** What `openFile` tells, of an open descriptor; reads nothing. */
-export declare function statFile(file: Descriptor, scratch: Buffer): number
 
 /** `tee(2)`. */
 export declare function tee(source: Descriptor, sink: Descriptor, count: Offset, flags: number): number

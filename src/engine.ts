@@ -4,7 +4,14 @@
 // event loop; a timer does, and only while a transfer runs.
 
 import { binding, type NativeEnding, type NativeEngine } from './binding.js'
-import { systemError, zcioError, type Fallback, type Mechanism, type TransferError } from './errors.js'
+import {
+  systemError,
+  zcioError,
+  type Fallback,
+  type Mechanism,
+  type Side,
+  type TransferError,
+} from './errors.js'
 import type { Bytes } from './options.js'
 
 /** What one transfer on descriptors is to do. The engine duplicates them at once. */
@@ -115,7 +122,7 @@ function failureOf({
 }: NativeEnding): TransferError | undefined {
   const details = {
     bytes,
-    ...(side === undefined ? {} : { side: side as 'source' | 'sink' }),
+    ...(side === undefined ? {} : { side: side as Side }),
     ...(residual === undefined ? {} : { residual }),
   }
   switch (failure) {

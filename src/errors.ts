@@ -11,12 +11,15 @@ export interface Fallback {
   code: string
 }
 
+/** An end of a transfer. */
+export type Side = 'source' | 'sink'
+
 /** What every failed or aborted transfer tells beside the error itself. */
 export interface Progress {
   /** Bytes that the sink accepted. */
   bytes: number
   /** The end that failed. */
-  side?: 'source' | 'sink'
+  side?: Side
   /** Bytes taken from the source that the sink did not accept, where they could not be put back. */
   residual?: Buffer
 }

@@ -1,10 +1,17 @@
 // The same promise by node:stream: for what has no descriptor, or one that the kernel paths must leave alone.
+//
+// A stream closes its descriptor when it is done or fails, so those made here have duplicates.
 
-import { createReadStream, createWriteStream } from 'node:fs'
-import type { Readable, Writable } from 'node:stream'
+import { createReadStream, createWriteStream, fstatSync, WriteStream } from 'node:fs'
+import { Socket } from 'node:net'
+import { constants as os } from 'node:os'
+import { Readable, type Writable } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
+import { binding } from './binding.js'
 import type { SinkKind, SourceKind } from './endpoint/classify.js'
-import { abortError, type Fallback } from './errors.js'
+import { written } from './endpoint/wait.js'
+import { abortError, systemError, zcioError, type Fallback, type Side } from './errors.js'
+import { Meter } from './meter.js'
 import type { TransferResult } from './move.js'
 import type { Bytes } from './options.js'
 import { watch, type ProgressReport } from './pulse.js'
@@ -14,10 +21,17 @@ export interface StreamTransfer {
   start: Bytes | undefined
   sinkStart: Bytes | undefined
   length: Bytes | undefined
-  end: boolean
+  end: boolean | undefined
   signal: AbortSignal | undefined
   onProgress: ((report: ProgressReport) => void) | undefined
   fallbacks: readonly Fallback[]
+}
+
+interface Ends {
+  reader: Readable
+  writer: Writable
+  /** The writer, if it is ours and writes a file: the write under way is then soon over. */
+  file: Writable | undefined
 }
 
 /** Pipes a source into a sink, as far as the length goes. */
@@ -26,55 +40,124 @@ export async function transferByStream(
   sink: SinkKind,
   how: StreamTransfer,
 ): Promise<TransferResult> {
-  const { signal, end, onProgress, fallbacks } = how
-  const meter = { bytes: 0, left: how.length === undefined ? Infinity : Number(how.length) }
-  const [reader, writer] = [readerOf(source, how.start), writerOf(sink, how.sinkStart)]
+  const { signal, end = true, onProgress, fallbacks } = how
+  const { reader, writer, file } = open(source, sink, how)
+  const isOwn = sink.kind === 'descriptor'
+  const meter = new Meter(reader, writer, Number(how.length ?? Infinity))
   const unwatch = watch(() => meter.bytes, { onProgress })
   try {
-    await pipeline(metered(reader, meter), writer, { end, ...(signal ? { signal } : {}) })
-    if (end) await finished(writer)
+    // A socket of ours that ended would tell the peer that the connection has.
+    await pipe(meter, writer, isOwn ? writer instanceof WriteStream : end, signal)
   } catch (error) {
-    throw signal?.aborted
-      ? abortError(signal, { bytes: meter.bytes })
-      : Object.assign(error as Error, { bytes: meter.bytes })
+    if (file && !file.closed) await new Promise((resolve) => file.once('close', resolve))
+    const bytes = isOwn && writer instanceof WriteStream ? writer.bytesWritten : meter.bytes
+    if (signal?.aborted) throw abortError(signal, { bytes })
+    throw Object.assign(error as Error, { bytes, side: meter.sourceFailed ? 'source' : 'sink' })
   } finally {
     unwatch()
+    if (isOwn) writer.destroy()
     if (end || source.kind === 'descriptor') reader.destroy()
   }
-  onProgress?.({ bytes: meter.bytes })
-  return { bytes: meter.bytes, mechanism: 'stream', fallbacks }
+  onProgress?.({ bytes: meter.taken })
+  return { bytes: meter.taken, mechanism: 'stream', fallbacks }
 }
 
-/** What is read beyond the length goes back into the source, which stays as it is. */
-async function* metered(source: Readable, meter: { bytes: number; left: number }): AsyncGenerator<Buffer> {
-  if (meter.left === 0) return
-  for await (const chunk of source.iterator({ destroyOnReturn: false })) {
-    const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk as Uint8Array | string)
-    const wanted = bytes.subarray(0, Math.min(bytes.length, meter.left))
-    if (wanted.length < bytes.length) source.unshift(bytes.subarray(wanted.length))
-    meter.bytes += wanted.length
-    meter.left -= wanted.length
-    yield wanted
-    if (meter.left === 0) return
+/** Resolves when the writer is through with everything, and, with `end`, has ended. */
+async function pipe(
+  meter: Meter,
+  writer: Writable,
+  end: boolean,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const look = (): void => {
+    meter.look()
+  }
+  signal?.addEventListener('abort', look)
+  try {
+    await pipeline(meter, writer, { end, ...(signal ? { signal } : {}) })
+    // Of a duplex stream, only the half that is written has to finish.
+    if (end) await finished(writer, { readable: false })
+    else if (!writer.writableObjectMode) await written(writer, signal)
+  } finally {
+    signal?.removeEventListener('abort', look)
   }
 }
 
-function readerOf(source: SourceKind, start: Bytes | undefined): Readable {
-  if (source.kind !== 'descriptor') return source.stream
+function open(source: SourceKind, sink: SinkKind, how: StreamTransfer): Ends {
+  const reader = readerOf(source, how)
+  try {
+    const writer = writerOf(sink, how.sinkStart)
+    const isFile = sink.kind === 'descriptor' && fstatSync(sink.fd).isFile()
+    return { reader, writer, file: isFile ? writer : undefined }
+  } catch (error) {
+    if (source.kind === 'descriptor') reader.destroy()
+    throw error
+  }
+}
+
+function readerOf(source: SourceKind, { start, length }: StreamTransfer): Readable {
+  if (source.kind !== 'descriptor') {
+    if (start !== undefined) throw unseekable('source')
+    return source.stream instanceof Readable ? source.stream : new Readable().wrap(source.stream)
+  }
+  if (canWait(source.fd)) {
+    if (start !== undefined) throw unseekable('source')
+    if (length !== undefined) throw unlimited()
+    return socketOn(duplicate(source.fd, 'source'), 'source')
+  }
+  const first = Number(start ?? 0)
+  const last = first + Number(length ?? Infinity) - 1
   return createReadStream('', {
-    fd: source.fd,
-    autoClose: false,
-    ...(start === undefined ? {} : { start: Number(start) }),
+    fd: duplicate(source.fd, 'source'),
+    ...(start === undefined ? {} : { start: first }),
+    // Of a length of 0 nothing is read at all.
+    ...(last < first ? {} : { end: last }),
   })
 }
 
 function writerOf(sink: SinkKind, start: Bytes | undefined): Writable {
-  if (sink.kind === 'descriptor') {
-    return createWriteStream('', {
-      fd: sink.fd,
-      autoClose: false,
-      ...(start === undefined ? {} : { start: Number(start) }),
-    })
+  if (sink.kind !== 'descriptor') {
+    if (start !== undefined) throw unseekable('sink')
+    return sink.kind === 'socket' ? sink.socket : sink.kind === 'response' ? sink.res : sink.stream
   }
-  return sink.kind === 'socket' ? sink.socket : sink.kind === 'response' ? sink.res : sink.stream
+  if (canWait(sink.fd)) {
+    if (start !== undefined) throw unseekable('sink')
+    return socketOn(duplicate(sink.fd, 'sink'), 'sink')
+  }
+  const fd = duplicate(sink.fd, 'sink')
+  return createWriteStream('', { fd, ...(start === undefined ? {} : { start: Number(start) }) })
+}
+
+/** Whether it answers EAGAIN until its peer has done something, which file streams cannot wait for. */
+function canWait(fd: number): boolean {
+  if (!binding().isNonblocking(fd)) return false
+  const stat = fstatSync(fd)
+  return stat.isFIFO() || stat.isSocket()
+}
+
+function duplicate(fd: number, side: Side): number {
+  const own = binding().duplicate(fd)
+  if (own < 0) throw systemError(-own, 'fcntl', { side })
+  return own
+}
+
+function socketOn(fd: number, side: Side): Socket {
+  try {
+    return new Socket({ fd, readable: side === 'source', writable: side === 'sink' })
+  } catch (cause) {
+    binding().close(fd)
+    const message = 'neither a pipe nor a socket that carries a stream of bytes'
+    throw zcioError('ERR_ZCIO_UNSUPPORTED', message, { side, cause })
+  }
+}
+
+function unseekable(side: Side): Error {
+  return systemError(os.errno.ESPIPE, 'lseek', { side })
+}
+
+/** Node would read ahead, and what it has taken from a pipe cannot be put back. */
+function unlimited(): Error {
+  const message =
+    'a nonblocking pipe or socket cannot be read to a length by a stream; pass a net.Socket made of it'
+  return zcioError('ERR_ZCIO_UNSUPPORTED', message, { side: 'source' })
 }

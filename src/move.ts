@@ -2,8 +2,10 @@
 // not go on without it, and its outcome as a result or an error.
 
 import type { Socket } from 'node:net'
+import type { Readable, Writable } from 'node:stream'
 import { start, type Job, type Outcome } from './engine.js'
 import { lend } from './endpoint/socket.js'
+import { closed } from './endpoint/wait.js'
 import { abortError, zcioError, type Fallback, type Mechanism } from './errors.js'
 import { watch, type ProgressReport } from './pulse.js'
 
@@ -20,6 +22,9 @@ export interface TransferResult {
 export interface Move extends Job {
   /** The socket that is the sink, if it is one. */
   socket?: Socket | undefined
+  /** The streams whose files these are: what JavaScript destroys is moved no further. */
+  reader?: Readable | undefined
+  writer?: Writable | undefined
   /** Bytes moved before the engine took over. */
   moved?: number
   signal?: AbortSignal | undefined
@@ -33,30 +38,34 @@ export class Blocking extends Error {}
 
 /** Moves bytes until the source ends or the length is reached. */
 export async function move(job: Move): Promise<TransferResult> {
-  const { socket, moved = 0, signal, onProgress, total } = job
+  const { socket, reader, writer, moved = 0, signal, onProgress, total } = job
   const run = start(job)
   const bytes = (): number => moved + run.bytes()
   const giveBack = socket === undefined ? undefined : lend(socket, run.hangUp)
   const unwatch = watch(bytes, { onProgress, total, sockets: socket === undefined ? [] : [socket] })
+  if (signal?.aborted) run.cancel()
   signal?.addEventListener('abort', run.cancel)
+  for (const stream of [reader, writer]) stream?.once('close', run.cancel)
   const outcome = await run.ended
   signal?.removeEventListener('abort', run.cancel)
+  for (const stream of [reader, writer]) stream?.off('close', run.cancel)
   unwatch()
   giveBack?.()
   const done = moved + outcome.bytes
-  if (outcome.failure) throw explain(outcome, outcome.failure, done, signal)
+  if (outcome.failure) throw explain(outcome, outcome.failure, done, job)
   onProgress?.(total === undefined ? { bytes: done } : { bytes: done, total })
   return { bytes: done, mechanism: outcome.mechanism, fallbacks: outcome.fallbacks }
 }
 
-function explain(outcome: Outcome, failure: Error, bytes: number, signal?: AbortSignal): Error {
+function explain(outcome: Outcome, failure: Error, bytes: number, job: Move): Error {
   const { canceled, blocking, residual } = outcome
   if (blocking) return new Blocking(failure.message)
   if (!canceled) return Object.assign(failure, { bytes })
   const progress = residual === undefined ? { bytes } : { bytes, residual }
-  if (signal?.aborted) return abortError(signal, progress)
-  const message = 'the socket was closed before the transfer was complete'
-  return zcioError('ERR_STREAM_PREMATURE_CLOSE', message, { ...progress, side: 'sink' })
+  if (job.signal?.aborted) return abortError(job.signal, progress)
+  const cause = job.reader?.errored ?? job.writer?.errored ?? job.socket?.errored
+  const error = closed(job.reader?.destroyed ? 'source' : 'sink')
+  return Object.assign(error, progress, cause ? { cause } : {})
 }
 
 /** The file has become shorter than the head declared. */

@@ -2,15 +2,20 @@
 // expected, `internals` says so and the callers use Node's public streams instead: it refuses, it never guesses.
 //
 // What is read, and since when it has been so (Node 20 to 26):
+//   readable._readableState.reading   whether it has asked for bytes that have not come yet
 //   socket._handle.fd         the descriptor of a TCP or Pipe handle
 //   socket._unrefTimer()      refreshes the idle timer, as every write of Node's own does
 //   res._header               the head as it will be sent, from writeHead() on
 //   res._headerSent           whether it has been; set here when we have sent it
-//   res._hasBody              false for HEAD, 204 and 304
 //   res._contentLength        what the head declares
 
 import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
+import { Readable } from 'node:stream'
+
+interface PrivateReadable {
+  _readableState: { reading?: unknown }
+}
 
 interface PrivateSocket {
   _handle: { fd?: unknown } | null
@@ -20,12 +25,16 @@ interface PrivateSocket {
 interface PrivateResponse {
   _header: string | null
   _headerSent: boolean
-  _hasBody: boolean
   _contentLength: number | null
 }
 
 /** Whether this Node is as described above. */
-export const internals: boolean = socketIsAsExpected() && responseIsAsExpected()
+export const internals: boolean = readableIsAsExpected() && socketIsAsExpected() && responseIsAsExpected()
+
+/** Whether a stream has asked for bytes that have not come yet. */
+export function isReading(stream: Readable): boolean {
+  return (stream as unknown as PrivateReadable)._readableState.reading === true
+}
 
 /** The descriptor of a connected socket, or -1. */
 export function descriptorOf(socket: Socket): number {
@@ -49,14 +58,16 @@ export function markHeadSent(res: ServerResponse): void {
   ;(res as unknown as PrivateResponse)._headerSent = true
 }
 
-/** Whether the response may have a body: not to HEAD, not with 204 or 304. Known once the head is composed. */
-export function hasBody(res: ServerResponse): boolean {
-  return (res as unknown as PrivateResponse)._hasBody
-}
-
 /** What the composed head declares, or undefined. */
 export function declaredLength(res: ServerResponse): number | undefined {
   return (res as unknown as PrivateResponse)._contentLength ?? undefined
+}
+
+function readableIsAsExpected(): boolean {
+  const stream = new Readable({ read: () => undefined })
+  const before = (stream as unknown as PrivateReadable)._readableState.reading
+  stream.read(0)
+  return before === false && isReading(stream)
 }
 
 function socketIsAsExpected(): boolean {
@@ -70,8 +81,8 @@ function responseIsAsExpected(): boolean {
   const res = new ServerResponse(req)
   const before = (res as unknown as PrivateResponse)._header === null
   res.writeHead(200, { 'content-length': 5 })
-  const { _header, _headerSent, _hasBody, _contentLength } = res as unknown as PrivateResponse
+  const { _header, _headerSent, _contentLength } = res as unknown as PrivateResponse
   const composed =
     typeof _header === 'string' && _header.startsWith('HTTP/1.1 200') && _header.endsWith('\r\n\r\n')
-  return before && composed && !_headerSent && _hasBody && _contentLength === 5
+  return before && composed && !_headerSent && _contentLength === 5
 }

@@ -58,7 +58,7 @@ export function checkFunction<F>(name: string, value: F): F {
 
 export function checkSignal(name: string, value: unknown): AbortSignal | undefined {
   if (value === undefined) return undefined
-  if (typeof value !== 'object' || value === null || !('aborted' in value)) {
+  if (typeof value !== 'object' || value === null || !('aborted' in value && 'addEventListener' in value)) {
     throw invalidType(name, 'an AbortSignal', value)
   }
   return value as AbortSignal

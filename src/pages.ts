@@ -25,6 +25,9 @@ export interface VmspliceOptions {
 /** Buffers to give, or to fill on the reading end. */
 export type PageBuffers = Buffer | readonly Buffer[]
 
+/** How many pieces of memory the kernel takes in one call. */
+const IOV_MAX = 1024
+
 /**
  * Memory for `vmspliceSync`: zeroed, page-aligned, a mapping of its own, unmapped when the Buffer is collected or
  * given away. Where the runtime refuses memory from outside its heap (Electron), it throws ERR_ZCIO_UNSUPPORTED.
@@ -37,6 +40,7 @@ export function allocPages(length: number): Buffer {
     throw outOfRange('length', 'an integer >= 1 and <= 2147483648', length)
   }
   const buffer = binding().allocPages(length)
+  if (typeof buffer === 'number') throw systemError(-buffer, 'mmap')
   if (buffer === null)
     throw zcioError('ERR_ZCIO_UNSUPPORTED', 'this runtime refuses buffers outside its own heap')
   return buffer
@@ -66,7 +70,7 @@ function give(fd: number, buffers: Buffer[], flags: number): number {
   for (const buffer of buffers) checkWhole(buffer)
   checkRoom(fd, buffers)
   const count = moved(binding().vmsplice(fd, buffers, flags), 'vmsplice')
-  for (const buffer of buffers) binding().detach(buffer.buffer as ArrayBuffer)
+  for (const memory of new Set(buffers.map(({ buffer }) => buffer))) binding().detach(memory as ArrayBuffer)
   return count
 }
 
@@ -81,6 +85,7 @@ function checkWhole(buffer: Buffer): void {
 }
 
 function checkRoom(fd: number, buffers: Buffer[]): void {
+  if (buffers.length > IOV_MAX) throw outOfRange('pages', `at most ${IOV_MAX} buffers`, buffers.length)
   const { pageSize } = binding()
   const needed = buffers.reduce((sum, buffer) => sum + Math.ceil(buffer.byteLength / pageSize()), 0)
   const slots = moved(binding().pipeCapacity(fd), 'fcntl') / pageSize()

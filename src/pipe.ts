@@ -1,5 +1,6 @@
 // A pipe of our own: what bytes pass through between two calls of splice, and what children get as stdio.
 
+import { constants as os } from 'node:os'
 import { inspect } from 'node:util'
 import { binding } from './binding.js'
 import { invalidType, outOfRange, systemError } from './errors.js'
@@ -66,7 +67,7 @@ export class Pipe implements Disposable {
 
   /** Capacity in bytes, if every slot held a full page. */
   get capacity(): number {
-    return moved(binding().pipeCapacity(this.#open()), 'fcntl')
+    return moved(binding().pipeCapacity(this.#open('fcntl')), 'fcntl')
   }
 
   /**
@@ -74,22 +75,22 @@ export class Pipe implements Disposable {
    * user's limits (/proc/sys/fs/pipe-max-size, pipe-user-pages-soft), EBUSY where what the pipe holds would not fit.
    */
   setCapacity(bytes: number): number {
-    return moved(binding().setPipeCapacity(this.#open(), checkCapacity('bytes', bytes)), 'fcntl')
+    return moved(binding().setPipeCapacity(this.#open('fcntl'), checkCapacity('bytes', bytes)), 'fcntl')
   }
 
   /** Bytes in the pipe: FIONREAD. Waits while another thread is inside a call on this pipe. */
   get buffered(): number {
-    return moved(binding().buffered(this.#open()), 'ioctl')
+    return moved(binding().buffered(this.#open('ioctl')), 'ioctl')
   }
 
   /** Reads what there is into a buffer: read(2). 0: the writers are gone. Throws EAGAIN where there is nothing yet. */
   readSync(buffer: Uint8Array): number {
-    return moved(binding().read(this.reader.fd, bytesOf(buffer)), 'read')
+    return moved(binding().read(opened(this.reader, 'read'), bytesOf(buffer)), 'read')
   }
 
   /** Copies bytes into the pipe: write(2). Throws EAGAIN where it is full, EPIPE where nobody reads. */
   writeSync(buffer: Uint8Array): number {
-    return moved(binding().write(this.writer.fd, bytesOf(buffer)), 'write')
+    return moved(binding().write(opened(this.writer, 'write'), bytesOf(buffer)), 'write')
   }
 
   /** Closes both ends; again does nothing. */
@@ -107,8 +108,9 @@ export class Pipe implements Disposable {
     return `Pipe { reader: ${end(this.reader)}, writer: ${end(this.writer)} }`
   }
 
-  #open(): number {
-    return this.reader.fd < 0 ? this.writer.fd : this.reader.fd
+  /** Either end will do. */
+  #open(syscall: string): number {
+    return opened(this.reader.fd < 0 ? this.writer : this.reader, syscall)
   }
 
   #grow(capacity: number): void {
@@ -119,6 +121,12 @@ export class Pipe implements Disposable {
       throw error
     }
   }
+}
+
+/** The descriptor of an end, or what the kernel would say of one that is closed. */
+function opened({ fd }: PipeEnd, syscall: string): number {
+  if (fd < 0) throw systemError(os.errno.EBADF, syscall)
+  return fd
 }
 
 function checkCapacity(name: string, bytes: unknown): number {

@@ -17,7 +17,9 @@ export interface ProgressReport {
 }
 
 interface Watch {
+  /** How often to look after it, in ms, and when last. */
   every: number
+  looked: number
   bytes: () => number
   last: number
   moved: (bytes: number) => void
@@ -42,6 +44,7 @@ export function watch(bytes: () => number, { onProgress, total, sockets = [] }: 
   const timeouts = timed.map((socket) => (socket.timeout ?? 0) / 4)
   const entry: Watch = {
     every: Math.min(onProgress === undefined ? Infinity : PROGRESS_EVERY, ...timeouts),
+    looked: performance.now(),
     bytes,
     last: bytes(),
     moved: (moved) => {
@@ -50,10 +53,10 @@ export function watch(bytes: () => number, { onProgress, total, sockets = [] }: 
     },
   }
   watches.add(entry)
-  schedule()
+  if (entry.every < period) tick(entry.every)
   return () => {
     watches.delete(entry)
-    schedule()
+    if (watches.size === 0) tick(Infinity)
   }
 }
 
@@ -61,16 +64,19 @@ function nothing(): void {
   // There is nothing to stop.
 }
 
-function schedule(): void {
-  const wanted = Math.min(...Array.from(watches, ({ every }) => every))
-  if (wanted === period) return
-  period = wanted
+/** Never slower while it runs: transfers that come and go would put off the next look for ever. */
+function tick(every: number): void {
+  period = every
   clearInterval(timer)
   timer = period === Infinity ? undefined : setInterval(look, period).unref()
 }
 
 function look(): void {
+  // Timers may be 1 ms early.
+  const now = performance.now() + 1
   for (const entry of watches) {
+    if (now - entry.looked < entry.every) continue
+    entry.looked = now - 1
     const bytes = entry.bytes()
     if (bytes === entry.last) continue
     entry.last = bytes

@@ -3,15 +3,16 @@
 import {
   classifySink,
   classifySource,
+  streamOf,
   type Sink,
   type SinkKind,
   type Source,
   type SourceKind,
 } from './endpoint/classify.js'
 import { lendSink, lendSource, type LentSink, type LentSource } from './endpoint/lend.js'
-import { abortError, zcioError, type Fallback } from './errors.js'
+import { abortError, zcioError, type Fallback, type TransferError } from './errors.js'
 import { transferByStream } from './fallback.js'
-import { Blocking, move, truncated, type TransferResult } from './move.js'
+import { Blocking, move, truncated, type Move, type TransferResult } from './move.js'
 import { checkBoolean, checkBytes, checkFunction, checkOptions, checkSignal, type Bytes } from './options.js'
 import type { ProgressReport } from './pulse.js'
 
@@ -27,7 +28,10 @@ export interface TransferOptions {
   fallback?: boolean
   /** Copy, so that the receiver does not see later writes to the source. Default: by reference. */
   snapshot?: boolean
-  /** End the sink and destroy the source afterwards. Default: `true` for Node's streams, `false` for descriptors. */
+  /**
+   * End the sink and destroy the source afterwards; after a failure, destroy both. Default: `true` for Node's streams;
+   * descriptors stay open.
+   */
   end?: boolean
   /** Stops the transfer, which then rejects with an AbortError. */
   signal?: AbortSignal
@@ -54,21 +58,19 @@ export async function transfer(
   options?: TransferOptions,
 ): Promise<TransferResult> {
   const wanted = check(options)
-  const [from, to] = [classifySource(source), classifySink(sink)]
-  if (wanted.signal?.aborted) throw abortError(wanted.signal, { bytes: 0 })
-  const lentSource = await lendSource(from, wanted.signal)
-  if ('refused' in lentSource) return byStream(from, to, wanted, lentSource.refused)
-  const lentSink = await lendSink(to, wanted.signal)
-  if ('refused' in lentSink) return byStream(from, to, wanted, lentSink.refused)
+  const ends = [classifySource(source), classifySink(sink)] as const
+  const streams = ends.map(streamOf)
+  // Their errors reject the promise; without a listener they would end the process as well.
+  for (const stream of streams) stream?.on('error', ignore)
   try {
-    const result = await moveBetween(lentSource, lentSink, wanted)
-    if (wanted.end ?? true) await lentSink.end()
-    if (wanted.end ?? true) lentSource.end()
-    return result
+    return await transferBetween(...ends, wanted)
   } catch (error) {
-    if (error instanceof Blocking) return byStream(from, to, wanted, 'BLOCKING')
-    if (wanted.end ?? true) destroy(lentSource, lentSink)
+    if ((wanted.end ?? true) && !isRefusal(error as TransferError)) {
+      for (const stream of streams) stream?.destroy()
+    }
     throw error
+  } finally {
+    for (const stream of streams) if (!stream?.destroyed) stream?.off('error', ignore)
   }
 }
 
@@ -88,24 +90,57 @@ function check(given: TransferOptions | undefined) {
   }
 }
 
-async function moveBetween(source: LentSource, sink: LentSink, wanted: Wanted): Promise<TransferResult> {
+async function transferBetween(from: SourceKind, to: SinkKind, wanted: Wanted): Promise<TransferResult> {
+  const { signal, end = true } = wanted
+  if (signal?.aborted) throw abortError(signal, { bytes: 0 })
+  const source = await lendSource(from, wanted.start, signal)
+  if ('refused' in source) return byStream(from, to, wanted, source.refused)
+  const sink = await lendSink(to, signal)
+  if ('refused' in sink) return byStream(from, to, wanted, sink.refused)
+  let result: TransferResult
+  try {
+    result = await moveBetween(source, sink, wanted, {
+      reader: from.kind === 'file' ? from.stream : undefined,
+      writer: to.kind === 'file' ? to.stream : undefined,
+    })
+  } catch (error) {
+    sink.release()
+    if (error instanceof Blocking) return byStream(from, to, wanted, 'BLOCKING')
+    throw error
+  }
+  if (!end) sink.release()
+  if (end) await sink.end()
+  if (end) streamOf(from)?.destroy()
+  return result
+}
+
+async function moveBetween(
+  source: LentSource,
+  sink: LentSink,
+  wanted: Wanted,
+  streams: Pick<Move, 'reader' | 'writer'>,
+): Promise<TransferResult> {
   const { declared } = sink
   const length = shortest(wanted.length, source.length, declared)
   const result = await move({
     source: source.fd,
     sink: sink.fd,
-    start: wanted.start ?? source.start,
+    start: source.start,
     sinkStart: wanted.sinkStart ?? sink.start,
     length,
     fallback: wanted.fallback,
     snapshot: wanted.snapshot,
-    isStreamSocket: sink.socket !== undefined,
+    isStreamSocket: declared !== undefined,
     socket: sink.socket,
+    ...streams,
     signal: wanted.signal,
     onProgress: wanted.onProgress,
     total: length === undefined ? undefined : Number(length),
+  }).catch((error: unknown) => {
+    sink.count((error as Partial<TransferError>).bytes ?? 0)
+    throw error
   })
-  sink.giveBack(result.bytes)
+  sink.count(result.bytes)
   if (declared !== undefined && wanted.end !== false && result.bytes < declared)
     throw truncated(result.bytes, declared)
   return result
@@ -118,17 +153,20 @@ function shortest(...lengths: (Bytes | undefined)[]): Bytes | undefined {
   )
 }
 
-function destroy(source: LentSource, sink: LentSink): void {
-  sink.destroy()
-  source.end()
-}
-
 function byStream(source: SourceKind, sink: SinkKind, wanted: Wanted, code: string): Promise<TransferResult> {
   if (!wanted.fallback) {
     const message = `only Node's streams can move these bytes (${code}); allow it with fallback: true`
     throw zcioError('ERR_ZCIO_COPY_REQUIRED', message)
   }
   const fallbacks: Fallback[] = [{ mechanism: 'sendfile', code }]
-  const end = wanted.end ?? sink.kind !== 'descriptor'
-  return transferByStream(source, sink, { ...wanted, end, fallbacks })
+  return transferByStream(source, sink, { ...wanted, fallbacks })
+}
+
+/** Whether it was refused before it began: both ends are as they were, and the caller's to use otherwise. */
+function isRefusal({ code, bytes }: TransferError): boolean {
+  return code === 'ERR_ZCIO_BUSY' || (code === 'ERR_ZCIO_COPY_REQUIRED' && bytes === 0)
+}
+
+function ignore(): void {
+  // The promise tells.
 }

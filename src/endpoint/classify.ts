@@ -45,6 +45,21 @@ export function classifySink(sink: unknown): SinkKind {
   return { kind: 'descriptor', fd: descriptor('sink', sink, SINKS) }
 }
 
+/** The stream that it is, unless it is a descriptor. */
+export function streamOf(end: SourceKind | SinkKind): Readable | Writable | undefined {
+  switch (end.kind) {
+    case 'descriptor':
+      return undefined
+    case 'socket':
+      return end.socket
+    case 'response':
+      return end.res
+    case 'file':
+    case 'stream':
+      return end.stream
+  }
+}
+
 /** Streams of other makers (readable-stream, Http2ServerResponse) have the methods, not the prototype. */
 function isReadable(value: unknown): value is Readable {
   return hasMethods(value, 'pipe', 'read', 'on')

@@ -1,10 +1,14 @@
-// fs streams as ends of a transfer: only one that Node has not begun to read or write can be taken over whole.
+// fs streams as ends of a transfer: only one that Node has not begun to read, or whose writes are all in the file,
+// can be taken over whole.
 
-import { once } from 'node:events'
 import type { ReadStream, WriteStream } from 'node:fs'
 import { finished } from 'node:stream/promises'
+import type { Side } from '../errors.js'
+import { internals, isReading } from '../node-internals.js'
 import type { Bytes } from '../options.js'
-import type { LentSink } from './lend.js'
+import type { LentSink, LentSource } from './lend.js'
+import { reserve } from './socket.js'
+import { gone, ready, written } from './wait.js'
 
 /** Why a stream has to be moved by Node. */
 export interface Refused {
@@ -19,20 +23,28 @@ interface FileStream {
   pos?: number
 }
 
-/** Takes over the file that a stream was to read. The stream itself reads nothing any more. */
+/** Takes over the file that a stream was to read, from `start` if that is given. The stream itself reads nothing. */
 export async function lendReadStream(
   stream: ReadStream,
+  start: Bytes | undefined,
   signal: AbortSignal | undefined,
-): Promise<{ fd: number; start?: Bytes; length?: number } | Refused> {
+): Promise<LentSource | Refused> {
   if (stream.readableEncoding !== null) return { refused: 'ENCODING' }
-  if (stream.readableFlowing !== null || stream.readableDidRead) return { refused: 'FLOWING' }
-  const fd = await opened(stream, signal)
-  const { start, end = Infinity } = stream as unknown as FileStream
+  if (isBegun(stream)) return { refused: 'FLOWING' }
+  const fd = await opened(stream, 'source', signal)
+  if (isBegun(stream)) return { refused: 'FLOWING' }
+  const { start: first, end = Infinity } = stream as unknown as FileStream
+  const from = start ?? first
   return {
     fd,
-    ...(start === undefined ? {} : { start }),
-    ...(end === Infinity ? {} : { length: end - (start ?? 0) + 1 }),
+    ...(from === undefined ? {} : { start: from }),
+    ...(end === Infinity ? {} : { length: Math.max(0, end - Number(from ?? 0) + 1) }),
   }
+}
+
+/** Whether Node has read from it, or is about to. */
+function isBegun(stream: ReadStream): boolean {
+  return !internals || stream.readableFlowing !== null || stream.bytesRead > 0 || isReading(stream)
 }
 
 /** Takes over the file that a stream was to write, once what was written to the stream is in the file. */
@@ -40,39 +52,53 @@ export async function lendWriteStream(
   stream: WriteStream,
   signal: AbortSignal | undefined,
 ): Promise<LentSink | Refused> {
+  if (stream.destroyed || !stream.writable) throw gone(stream, 'sink')
   if (stream.writableCorked > 0) return { refused: 'CORKED' }
-  const fd = await opened(stream, signal)
-  if (stream.writableLength > 0) await written(stream)
-  const state = stream as unknown as FileStream
-  const end = async (): Promise<void> => {
-    stream.end()
-    await finished(stream)
+  const giveBack = reserve(stream)
+  try {
+    await opened(stream, 'sink', signal)
+    while (stream.writableLength > 0) await written(stream, signal)
+    return lent(stream, giveBack)
+  } catch (error) {
+    giveBack()
+    throw error
   }
-  const giveBack = (bytes: number): void => {
-    if (state.pos !== undefined) state.pos += bytes
-    stream.bytesWritten += bytes
+}
+
+/** What JavaScript writes meanwhile stays behind the bytes that the engine moves. */
+function lent(stream: WriteStream, giveBack: () => void): LentSink {
+  const state = stream as unknown as FileStream
+  let corked = true
+  stream.cork()
+  const release = (): void => {
+    if (corked) stream.uncork()
+    corked = false
+    giveBack()
   }
   return {
-    fd,
+    fd: state.fd ?? -1,
     ...(state.pos === undefined ? {} : { start: state.pos }),
-    giveBack,
-    end,
-    destroy: () => stream.destroy(),
+    count: (bytes) => {
+      if (state.pos !== undefined) state.pos += bytes
+      stream.bytesWritten += bytes
+    },
+    release,
+    end: async () => {
+      release()
+      if (!stream.writableEnded) stream.end()
+      await finished(stream)
+    },
   }
 }
 
-async function opened(stream: ReadStream | WriteStream, signal: AbortSignal | undefined): Promise<number> {
+async function opened(
+  stream: ReadStream | WriteStream,
+  side: Side,
+  signal: AbortSignal | undefined,
+): Promise<number> {
   const state = stream as unknown as FileStream
-  if (stream.errored) throw stream.errored
-  if (state.fd === null) await once(stream, 'open', signal ? { signal } : {})
-  return state.fd ?? -1
-}
-
-function written(stream: WriteStream): Promise<void> {
-  return new Promise((resolve, reject) => {
-    stream.write('', (error) => {
-      if (error) reject(error)
-      else resolve()
-    })
-  })
+  if (state.fd === null && !stream.destroyed) await ready(stream, 'open', side, signal)
+  // One that is destroyed while it opens has closed the file again.
+  if (state.fd === null || stream.destroyed) throw gone(stream, side)
+  return state.fd
 }

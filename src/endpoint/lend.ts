@@ -1,6 +1,5 @@
 // Each kind of end, lent to the engine: a descriptor to move by, and what to do with the stream when it is over.
 
-import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { finished } from 'node:stream/promises'
@@ -9,17 +8,16 @@ import { declaredLength, descriptorOf } from '../node-internals.js'
 import type { Bytes } from '../options.js'
 import type { SinkKind, SourceKind } from './classify.js'
 import { lendReadStream, lendWriteStream, type Refused } from './file.js'
-import { closed, guardEnd, refusedBody, refusedResponse, socketOf } from './response.js'
-import { isLent, isQuiet, quiet, refusedSocket } from './socket.js'
+import { refusedBody, refusedResponse, socketOf } from './response.js'
+import { isLent, quiet, refusedSocket, reserve } from './socket.js'
+import { gone, ready } from './wait.js'
 
 /** An end that the engine may use. */
 export interface LentSource {
   fd: number
-  /** Where the stream was to begin and how far to go. */
+  /** Where to begin and how far to go. */
   start?: Bytes
   length?: number
-  /** Destroys the stream. */
-  end(): void
 }
 
 export interface LentSink {
@@ -30,29 +28,31 @@ export interface LentSink {
   /** What the head of a response promises. */
   declared?: number
   /** Leaves the stream as if it had written these bytes itself. */
-  giveBack(bytes: number): void
-  /** Ends the stream; resolves when it has done so. */
+  count(bytes: number): void
+  /** Gives the stream back, also after a failure; again does nothing. */
+  release(): void
+  /** Gives it back and ends it; resolves when it has ended. */
   end(): Promise<void>
-  /** Destroys the stream. */
-  destroy(): void
 }
 
+/** Borrows a source, to be read from `start` on if that is given. */
 export async function lendSource(
   source: SourceKind,
+  start: Bytes | undefined,
   signal: AbortSignal | undefined,
 ): Promise<LentSource | Refused> {
   if (source.kind === 'stream') return { refused: 'STREAM' }
-  if (source.kind === 'descriptor') return { fd: source.fd, end: nothing }
-  const { stream } = source
-  const lent = await lendReadStream(stream, signal)
-  return 'refused' in lent ? lent : { ...lent, end: () => stream.destroy() }
+  if (source.kind === 'file') return lendReadStream(source.stream, start, signal)
+  return start === undefined ? { fd: source.fd } : { fd: source.fd, start }
 }
 
+/** Borrows a sink, once everything written to it before has left it. */
 export async function lendSink(sink: SinkKind, signal: AbortSignal | undefined): Promise<LentSink | Refused> {
   switch (sink.kind) {
     case 'descriptor':
-      return { fd: sink.fd, giveBack: nothing, end: () => Promise.resolve(), destroy: nothing }
+      return { fd: sink.fd, count: nothing, release: nothing, end: () => Promise.resolve() }
     case 'file':
+      if (isLent(sink.stream)) throw busy()
       return lendWriteStream(sink.stream, signal)
     case 'socket':
       return lendSocket(sink.socket, signal)
@@ -65,12 +65,24 @@ export async function lendSink(sink: SinkKind, signal: AbortSignal | undefined):
 
 async function lendSocket(socket: Socket, signal: AbortSignal | undefined): Promise<LentSink | Refused> {
   if (isLent(socket)) throw busy()
-  if (socket.destroyed || !socket.writable) throw closed(0)
+  if (socket.destroyed || !socket.writable) throw gone(socket, 'sink')
   const refused = refusedSocket(socket)
   if (refused !== undefined) return { refused }
-  if (socket.connecting) await once(socket, 'connect', signal ? { signal } : {})
-  while (!isQuiet(socket)) await quiet(socket)
-  return { ...lentSocket(socket), end: () => endStream(socket) }
+  const release = reserve(socket)
+  try {
+    if (socket.connecting) await ready(socket, 'connect', 'sink', signal)
+    await quiet(socket, signal)
+    if (socket.destroyed) throw gone(socket, 'sink')
+  } catch (error) {
+    release()
+    throw error
+  }
+  const end = async (): Promise<void> => {
+    release()
+    if (!socket.writableEnded) socket.end()
+    await finished(socket, { readable: false })
+  }
+  return { fd: descriptorOf(socket), socket, count: nothing, release, end }
 }
 
 /** The head is sent by Node; what it declares is what the body must have. */
@@ -79,33 +91,33 @@ async function lendResponse(
   signal: AbortSignal | undefined,
 ): Promise<LentSink | Refused> {
   const socket = await socketOf(res, signal)
-  if (isLent(socket)) throw busy()
+  if (isLent(socket) || isLent(res)) throw busy()
   const refused =
     refusedResponse(res) ?? (res.headersSent || res.hasHeader('content-length') ? undefined : 'CHUNKED')
   if (refused !== undefined) return { refused }
   res.flushHeaders()
   const refusedByHead = refusedBody(res)
   if (refusedByHead !== undefined) return { refused: refusedByHead }
-  while (!isQuiet(socket)) await quiet(socket)
-  const endResponse = guardEnd(res)
+  const release = reserve(res)
   const end = (): Promise<void> => {
-    endResponse()
+    release(() => {
+      if (!res.destroyed) res.end()
+    })
     return Promise.resolve()
   }
-  return { ...lentSocket(socket), declared: declaredLength(res) ?? 0, end }
-}
-
-function lentSocket(socket: Socket): Omit<LentSink, 'end'> {
-  return { fd: descriptorOf(socket), socket, giveBack: nothing, destroy: () => socket.destroy() }
-}
-
-async function endStream(stream: Socket): Promise<void> {
-  stream.end()
-  await finished(stream, { readable: false })
+  try {
+    await quiet(socket, signal)
+    if (socket.destroyed) throw gone(socket, 'sink')
+  } catch (error) {
+    release()
+    throw error
+  }
+  const declared = declaredLength(res) ?? 0
+  return { fd: descriptorOf(socket), socket, declared, count: nothing, release, end }
 }
 
 function busy(): Error {
-  return zcioError('ERR_ZCIO_BUSY', 'another transfer is writing to this socket; await it first')
+  return zcioError('ERR_ZCIO_BUSY', 'another transfer is writing to this stream; await it first')
 }
 
 function nothing(): void {

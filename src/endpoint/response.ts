@@ -3,7 +3,6 @@
 // Only a body whose length the head declares can be moved past Node: everything else (chunked, encrypted, wrapped
 // by a compressing middleware, another protocol) is for Node's own streams.
 
-import { once } from 'node:events'
 import { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { abortError, zcioError, type TransferError } from '../errors.js'
@@ -38,6 +37,13 @@ export function declareLength(res: ServerResponse, length: number): void {
   res.setHeader('Content-Length', length)
 }
 
+/** Behind a cork Node's own streams would wait for a 'drain' that does not come; ending a response pulls it too. */
+export function uncork(res: ServerResponse): void {
+  for (const stream of [res, res.socket]) {
+    while (stream !== null && stream.writableCorked > 0) stream.uncork()
+  }
+}
+
 /** Throws where the head promises, or will promise, another length than the body has. */
 export function checkDeclaredLength(res: ServerResponse, length: number): void {
   const header = res.headersSent ? declaredLength(res) : res.getHeader('content-length')
@@ -48,48 +54,75 @@ export function checkDeclaredLength(res: ServerResponse, length: number): void {
   )
 }
 
-/** The socket of a response; one to a pipelined request gets it only when it is its turn. */
-export async function socketOf(res: ServerResponse, signal: AbortSignal | undefined): Promise<Socket> {
-  if (res.destroyed || res.req.socket.destroyed) throw closed(0)
-  if (res.socket !== null) return res.socket
-  const gone = new AbortController()
-  const onClose = (): void => {
-    gone.abort()
-  }
-  // A queued response hears nothing of its connection's end, but the connection itself does.
-  res.req.socket.once('close', onClose)
-  res.once('close', onClose)
-  try {
-    await once(res, 'socket', { signal: signal ? AbortSignal.any([signal, gone.signal]) : gone.signal })
-  } catch {
-    throw signal?.aborted ? abortError(signal, { bytes: 0 }) : closed(0)
-  } finally {
-    res.req.socket.off('close', onClose)
-    res.off('close', onClose)
-  }
-  return res.socket as unknown as Socket
+/** Whether the client has gone, or JavaScript has destroyed the response or its connection. */
+export function isGone(res: ServerResponse): boolean {
+  return res.destroyed || res.req.socket.destroyed
 }
 
-/** The client has gone, or JavaScript has destroyed the response. */
-export function closed(bytes: number): TransferError {
+/** The socket of a response; one to a pipelined request gets it only when it is its turn. */
+export async function socketOf(res: ServerResponse, signal: AbortSignal | undefined): Promise<Socket> {
+  if (isGone(res)) throw closed(0)
+  return res.socket ?? turnOf(res, signal)
+}
+
+function turnOf(res: ServerResponse, signal: AbortSignal | undefined): Promise<Socket> {
+  const waiting = waitingOn(res.req.socket)
+  return new Promise((resolve, reject) => {
+    const settle = (): void => {
+      res.off('socket', settle).off('close', settle)
+      signal?.removeEventListener('abort', settle)
+      waiting.delete(settle)
+      if (signal?.aborted) reject(abortError(signal, { bytes: 0 }))
+      else if (res.socket === null || isGone(res)) reject(closed(0))
+      else resolve(res.socket)
+    }
+    res.once('socket', settle).once('close', settle)
+    signal?.addEventListener('abort', settle)
+    waiting.add(settle)
+  })
+}
+
+const waiting = new WeakMap<Socket, Set<() => void>>()
+
+/** A queued response hears nothing of its connection's end: so we listen there, once for all that are queued. */
+function waitingOn(socket: Socket): Set<() => void> {
+  const known = waiting.get(socket)
+  if (known !== undefined) return known
+  const settles = new Set<() => void>()
+  waiting.set(socket, settles)
+  socket.once('close', () => {
+    for (const settle of settles) settle()
+  })
+  return settles
+}
+
+/** What {@link isGone} is as an error. */
+export function closed(bytes: number, cause?: unknown): TransferError {
   const message = 'the connection was closed before the response was complete'
-  return zcioError('ERR_STREAM_PREMATURE_CLOSE', message, { bytes, side: 'sink' })
+  return zcioError('ERR_STREAM_PREMATURE_CLOSE', message, { bytes, side: 'sink', cause })
 }
 
 /**
- * Keeps calls of `end` for later: made during the lease, they would finish a response that has no body yet.
- * Returns how to end the response; the calls that were kept then meet an ended response, as with streams.
+ * Keeps calls of `write` and `end` for later: made while the body is under way, they would lengthen it, or finish a
+ * response that has none yet. Returns how to end the response. What was kept then meets an ended response, as with
+ * streams; with the connection gone, so is what was kept.
  */
-export function guardEnd(res: ServerResponse): () => void {
-  const kept: unknown[][] = []
-  const own = res as { end?: unknown }
-  own.end = (...args: unknown[]): ServerResponse => {
-    kept.push(args)
+export function guard(res: ServerResponse): () => void {
+  const kept: (() => void)[] = []
+  const own = res as { write?: unknown; end?: unknown }
+  own.write = (...args: [string]): boolean => {
+    kept.push(() => res.write(...args))
+    return false
+  }
+  own.end = (...args: []): ServerResponse => {
+    kept.push(() => res.end(...args))
     return res
   }
   return () => {
+    delete own.write
     delete own.end
-    if (!res.destroyed) res.end()
-    for (const args of kept) res.end(...(args as []))
+    if (isGone(res)) return
+    res.end()
+    for (const call of kept) call()
   }
 }

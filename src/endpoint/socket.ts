@@ -4,7 +4,9 @@
 // moves. Destroying it ends the transfer and tells the peer at once, although the engine holds a duplicate.
 
 import { Socket } from 'node:net'
+import type { Writable } from 'node:stream'
 import { descriptorOf, internals } from '../node-internals.js'
+import { written } from './wait.js'
 
 /** Why a socket has to be written by Node itself, or undefined. */
 export function refusedSocket(socket: Socket): string | undefined {
@@ -16,12 +18,12 @@ export function refusedSocket(socket: Socket): string | undefined {
   return undefined
 }
 
-/** Sockets that are lent, whose next transfer has to wait its turn. */
-const lent = new WeakSet<Socket>()
+/** Streams that are lent, whose next transfer has to wait its turn. */
+const lent = new WeakSet<Writable>()
 
-/** Whether a transfer is writing on this socket. */
-export function isLent(socket: Socket): boolean {
-  return lent.has(socket)
+/** Whether a transfer is writing on this stream, or about to. */
+export function isLent(stream: Writable): boolean {
+  return lent.has(stream)
 }
 
 /** Whether nothing is queued on the socket, in Node or in libuv. */
@@ -30,14 +32,8 @@ export function isQuiet(socket: Socket): boolean {
 }
 
 /** Resolves when everything written to the socket so far has been accepted by the kernel. */
-export function quiet(socket: Socket): Promise<void> {
-  return new Promise((resolve, reject) => {
-    // Not 'drain', which never comes for a short write behind a full buffer.
-    socket.write('', (error) => {
-      if (error) reject(error)
-      else resolve()
-    })
-  })
+export async function quiet(socket: Socket, signal?: AbortSignal): Promise<void> {
+  while (!isQuiet(socket)) await written(socket, signal)
 }
 
 /** Keeps the socket for the engine; `onClose` is called should JavaScript destroy it. Returns how to give it back. */
@@ -49,5 +45,41 @@ export function lend(socket: Socket, onClose: () => void): () => void {
     socket.off('close', onClose)
     lent.delete(socket)
     socket.uncork()
+  }
+}
+
+/** Marks a stream as lent, which it stays until the function that is returned is called. */
+export function occupy(stream: Writable): () => void {
+  lent.add(stream)
+  return () => {
+    lent.delete(stream)
+  }
+}
+
+/** Keeps a stream for one transfer, from before it waits until after it has ended. Returns how to release it. */
+export function reserve(stream: Writable): (first?: () => void) => void {
+  lent.add(stream)
+  const release = keepEnd(stream)
+  return (first) => {
+    lent.delete(stream)
+    release(first)
+  }
+}
+
+/**
+ * Keeps calls of `end` for later: made during a lease, they would break the cork and cut the bytes. Returns how to
+ * let them happen, after `first`.
+ */
+export function keepEnd(stream: Writable): (first?: () => void) => void {
+  const kept: unknown[][] = []
+  const own = stream as { end?: unknown }
+  own.end = (...args: unknown[]): Writable => {
+    kept.push(args)
+    return stream
+  }
+  return (first) => {
+    delete own.end
+    first?.()
+    for (const args of kept.splice(0)) stream.end(...(args as []))
   }
 }

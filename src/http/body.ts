@@ -11,7 +11,7 @@ import { systemError, zcioError } from '../errors.js'
 
 /** A wanted range of a file, ready to be sent. */
 export interface Body {
-  /** The file, or -1 where the whole range is in the scratch buffer. */
+  /** The file; -1 where it has been read whole and closed. */
   fd: number
   /** Whether we opened it, and close it. */
   owned: boolean
@@ -19,6 +19,10 @@ export interface Body {
   start: number
   /** Bytes; what the head declares. */
   length: number
+  /** Whether the range is in the scratch buffer: until the event loop's next turn, or another look. */
+  read: boolean
+  /** Whether the range is short and in memory: one call sends it without waiting. */
+  resident: boolean
 }
 
 /** An inclusive range, as of fs.createReadStream. */
@@ -34,10 +38,11 @@ export const BODY = 16 * 1024
 export const scratch = Buffer.allocUnsafeSlow(2 * BODY)
 
 /** What the native half tells about a file: doubles at the start of the scratch buffer. */
-const fields = new Float64Array(scratch.buffer, 0, 4)
+const fields = new Float64Array(scratch.buffer, 0, 5)
 const SIZE = 0
 const KIND = 2
 const READ = 3
+const RESIDENT = 4
 
 /** The room for a head, behind the fields. */
 export const HEAD_ROOM = BODY - fields.byteLength
@@ -45,24 +50,38 @@ export const HEAD_ROOM = BODY - fields.byteLength
 const REGULAR = 1
 const DIRECTORY = 2
 
-/** Opens a body if that needs no waiting; undefined where it does, or where opening it failed. */
-export function openBodyNow(path: string, range: Range): Body | undefined {
-  const fd = binding().openFile(path, range.start, range.end, scratch)
+/** Opens a file, if that needs no waiting, and looks at it; undefined where it does, or where opening it failed. */
+export function lookNow(file: unknown, range: Range): Body | undefined {
+  if (typeof file !== 'string') return lookAt({ fd: descriptorOf(file), owned: false }, range)
+  const fd = binding().openFile(file, range.start, range.end, scratch)
   if (fd < 0) return undefined
-  if (fields[READ] !== -1) return cut({ fd: -1, owned: false }, range)
-  return accept({ fd, owned: true }, range, path)
+  return accept(fields[READ] === -1 ? { fd, owned: true } : { fd: -1, owned: false }, range, file)
 }
 
-/** Opens a body on Node's thread pool, or takes the open file that it is; never reads. */
-export async function openBody(file: unknown, range: Range): Promise<Body> {
-  if (typeof file === 'string') return checked({ fd: await openLater(file), owned: true }, range, file)
-  const fd = descriptor('file', file, 'a path, a FileHandle or a descriptor')
-  return checked({ fd, owned: false }, range)
+/** An open file and whose it is. */
+export type OpenFile = Pick<Body, 'fd' | 'owned'>
+
+/** Opens a file on Node's thread pool, or takes the open one that it is. */
+export async function openFile(file: unknown): Promise<OpenFile> {
+  if (typeof file === 'string') return { fd: await openLater(file), owned: true }
+  return { fd: descriptorOf(file), owned: false }
 }
 
-/** Closes what we opened. */
-export function closeBody({ fd, owned }: Body): void {
-  if (owned) binding().close(fd)
+/** Looks at an open file. */
+export function lookAt(file: OpenFile, range: Range): Body {
+  const errno = binding().lookAtFile(file.fd, range.start, range.end, scratch)
+  if (errno < 0) throw systemError(-errno, 'fstat', { side: 'source' })
+  return accept(file, range)
+}
+
+/** Closes what we opened, once. */
+export function closeFile(file: OpenFile): void {
+  if (file.owned && file.fd >= 0) binding().close(file.fd)
+  file.owned = false
+}
+
+function descriptorOf(file: unknown): number {
+  return descriptor('file', file, 'a path, a FileHandle or a descriptor')
 }
 
 function openLater(path: string): Promise<number> {
@@ -75,27 +94,21 @@ function openLater(path: string): Promise<number> {
   })
 }
 
-function checked(file: Pick<Body, 'fd' | 'owned'>, range: Range, path?: string): Body {
-  const errno = binding().statFile(file.fd, scratch)
-  if (errno < 0) throw systemError(-errno, 'fstat', { side: 'source' })
-  return accept(file, range, path)
-}
-
 /** Only a regular file has a length to declare. */
-function accept(file: Pick<Body, 'fd' | 'owned'>, range: Range, path?: string): Body {
-  if (fields[KIND] === REGULAR) return cut(file, range)
-  closeBody({ ...file, start: 0, length: 0 })
-  if (fields[KIND] === DIRECTORY) throw systemError(os.errno.EISDIR, 'read', { side: 'source' })
-  const what = path === undefined ? 'this descriptor' : `'${path}'`
-  throw zcioError(
-    'ERR_ZCIO_UNSUPPORTED',
-    `${what} is not a regular file: only those have a length that a head can declare`,
-    { side: 'source' },
-  )
-}
-
-function cut({ fd, owned }: Pick<Body, 'fd' | 'owned'>, { start, end }: Range): Body {
+function accept({ fd, owned }: OpenFile, { start, end }: Range, path?: string): Body {
+  if (fields[KIND] !== REGULAR) {
+    closeFile({ fd, owned })
+    throw notRegular(path)
+  }
   const size = fields[SIZE] ?? 0
   const first = Math.min(start, size)
-  return { fd, owned, start: first, length: Math.min(end + 1, size) - first }
+  const length = Math.min(end + 1, size) - first
+  return { fd, owned, start: first, length, read: fields[READ] !== -1, resident: fields[RESIDENT] === 1 }
+}
+
+function notRegular(path: string | undefined): Error {
+  if (fields[KIND] === DIRECTORY) return systemError(os.errno.EISDIR, 'read', { side: 'source' })
+  const what = path === undefined ? 'this' : `'${path}'`
+  const message = `${what} is not a regular file: only those have a length that a head can declare`
+  return zcioError('ERR_ZCIO_UNSUPPORTED', message, { side: 'source' })
 }

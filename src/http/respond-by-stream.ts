@@ -1,48 +1,85 @@
 // The same response by Node's own streams: for what must not go past Node.
 
-import { createReadStream } from 'node:fs'
+import { createReadStream, type ReadStream } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import { finished, pipeline } from 'node:stream/promises'
-import { declareLength, isBodyless } from '../endpoint/response.js'
-import { abortError } from '../errors.js'
+import { checkDeclaredLength, closed, declareLength, isBodyless, uncork } from '../endpoint/response.js'
+import { abortError, type TransferError } from '../errors.js'
 import { truncated, type TransferResult } from '../move.js'
 import { watch } from '../pulse.js'
-import { closeBody, type Body } from './body.js'
+import { closeFile, type Body } from './body.js'
 import type { Response } from './response.js'
 
-/** Sends a body through Node's streams, and says why. */
+/** Sends a body through Node's streams, and says why. `content` is the body where it has been read. */
 export async function respondByStream(
   response: Response,
   body: Body,
   refused: string,
+  content?: Buffer,
 ): Promise<TransferResult> {
   const res = response.res as ServerResponse
-  declareLength(res, body.length)
-  const bytes = isBodyless(res) || body.length === 0 ? endWithout(res, body) : await pipe(res, body, response)
-  await finished(res)
+  try {
+    checkDeclaredLength(res, body.length)
+    declareLength(res, body.length)
+  } catch (error) {
+    closeFile(body)
+    throw error
+  }
+  uncork(res)
+  const bytes = isBodyless(res) ? 0 : body.length
+  if (bytes > 0 && content === undefined) await pipe(res, body, response)
+  else await endWith(res, bytes > 0 ? content : undefined, response)
+  closeFile(body)
+  response.onProgress?.({ bytes, total: body.length })
   return { bytes, mechanism: 'stream', fallbacks: [{ mechanism: 'sendfile', code: refused }] }
 }
 
-function endWithout(res: ServerResponse, body: Body): number {
-  closeBody(body)
-  res.end()
-  return 0
-}
-
-async function pipe(res: ServerResponse, body: Body, { signal, onProgress }: Response): Promise<number> {
-  const { fd, owned, start, length } = body
-  const source = createReadStream('', { fd, autoClose: owned, start, end: start + length - 1 })
-  const unwatch = watch(() => source.bytesRead, { onProgress, total: length })
+async function pipe(res: ServerResponse, body: Body, response: Response): Promise<void> {
+  const source = read(body)
+  const { signal, onProgress } = response
+  const unwatch = watch(() => source.bytesRead, { onProgress, total: body.length })
   try {
     await pipeline(source, res, { end: false, ...(signal ? { signal } : {}) })
-    if (source.bytesRead < length) throw truncated(source.bytesRead, length)
-    res.end()
-    return source.bytesRead
+    // HTTP/2 does not tell the pipeline when its client has gone.
+    if (!source.readableEnded) throw closed(source.bytesRead)
+    if (source.bytesRead < body.length) throw truncated(source.bytesRead, body.length)
   } catch (error) {
     res.destroy()
-    if (signal?.aborted) throw abortError(signal, { bytes: source.bytesRead })
-    throw Object.assign(error as Error, { bytes: source.bytesRead })
+    throw explain(error, source.bytesRead, signal)
   } finally {
     unwatch()
   }
+  await endWith(res, undefined, response, body.length)
+}
+
+/** The stream closes what we opened. */
+function read(body: Body): ReadStream {
+  const { fd, owned: autoClose, start, length } = body
+  body.owned = false
+  return createReadStream('', { fd, autoClose, start, end: start + length - 1 })
+}
+
+async function endWith(
+  res: ServerResponse,
+  content: Buffer | undefined,
+  { signal }: Response,
+  bytes = 0,
+): Promise<void> {
+  try {
+    res.end(content)
+    await finished(res, signal ? { signal } : {})
+  } catch (error) {
+    res.destroy()
+    throw explain(error, bytes, signal)
+  }
+}
+
+/** A file's error names a system call; a response's only says, one way or the other, that it is gone. */
+function explain(error: unknown, bytes: number, signal: AbortSignal | undefined): unknown {
+  if (signal?.aborted) return abortError(signal, { bytes })
+  const { side, syscall } = error as TransferError
+  if (side !== undefined) return error
+  return syscall === undefined
+    ? closed(bytes, error)
+    : Object.assign(error as Error, { bytes, side: 'source' })
 }

@@ -5,7 +5,6 @@
 // memory: the engine moves it while JavaScript serves others. What must not go past Node (TLS, HTTP/2, chunks,
 // compression) goes through its streams.
 
-import { constants as os } from 'node:os'
 import type { FileHandle } from 'node:fs/promises'
 import { ServerResponse } from 'node:http'
 import type { Http2ServerResponse } from 'node:http2'
@@ -15,19 +14,20 @@ import {
   checkDeclaredLength,
   closed,
   declareLength,
-  guardEnd,
+  guard,
   isBodyless,
+  isGone,
   refusedBody,
   refusedResponse,
   socketOf,
 } from '../endpoint/response.js'
-import { isLent, isQuiet, quiet } from '../endpoint/socket.js'
-import { abortError, invalidType, systemError, zcioError } from '../errors.js'
+import { isLent, isQuiet, occupy, quiet } from '../endpoint/socket.js'
+import { abortError, invalidType, zcioError, type Mechanism, type TransferError } from '../errors.js'
 import { move, truncated, type TransferResult } from '../move.js'
 import { descriptorOf, markHeadSent, pendingHead } from '../node-internals.js'
 import { checkFunction, checkOptions, checkRange, checkSignal } from '../options.js'
 import type { ProgressReport } from '../pulse.js'
-import { BODY, closeBody, HEAD_ROOM, openBody, openBodyNow, scratch, type Body } from './body.js'
+import { BODY, closeFile, HEAD_ROOM, lookAt, lookNow, openFile, scratch, type Body } from './body.js'
 import { respondByStream } from './respond-by-stream.js'
 import type { Response } from './response.js'
 
@@ -43,10 +43,6 @@ export interface RespondOptions {
   onProgress?: (report: ProgressReport) => void
 }
 
-/** To this length a file that is in memory is sent by one call on the JavaScript thread: about 15 µs. */
-const INLINE = 64 * 1024
-
-const EAGAIN = -os.errno.EAGAIN
 const NO_FALLBACKS: readonly never[] = []
 const OPTIONS = ['start', 'end', 'signal', 'onProgress']
 
@@ -75,11 +71,38 @@ export async function respondWithFile(
   const onProgress = checkFunction('options.onProgress', checked.onProgress)
   if (typeof (res as ServerResponse | undefined)?.writeHead !== 'function')
     throw invalidType('res', 'a ServerResponse', res)
+  checkUnended(res, signal)
+  if (isLent(res)) throw busy()
+  const response = { res, range, signal, onProgress }
+  const sending =
+    res instanceof ServerResponse
+      ? (respondAtOnce(res, file, response) ?? respond(res, file, response))
+      : respondByHttp2(file, response)
+  return sending instanceof Promise ? finish(res, sending) : sending
+}
+
+/** Throws where the file is not wanted any more, or comes too late. */
+function checkUnended(res: Response['res'], signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw abortError(signal, { bytes: 0 })
   if (res.writableEnded) throw zcioError('ERR_STREAM_WRITE_AFTER_END', 'the response has already ended')
-  const response = { res, range, signal, onProgress }
-  if (!(res instanceof ServerResponse)) return respondByStream(response, await openBody(file, range), 'HTTP2')
-  return respondAtOnce(res, file, response) ?? respond(res, file, response)
+}
+
+function busy(): Error {
+  return zcioError('ERR_ZCIO_BUSY', 'this response is already being sent; await that first')
+}
+
+/** Keeps other files from a response that is being sent; whatever its socket says, it says that the client is gone. */
+async function finish(res: Response['res'], sending: Promise<TransferResult>): Promise<TransferResult> {
+  const release = occupy(res)
+  try {
+    return await sending
+  } catch (error) {
+    const { code, side, bytes } = error as TransferError
+    if (side !== 'sink' || code === 'ERR_STREAM_PREMATURE_CLOSE') throw error
+    throw closed(bytes, error)
+  } finally {
+    release()
+  }
 }
 
 /** The short ways, where nothing has to be waited for. */
@@ -89,29 +112,76 @@ function respondAtOnce(
   response: Response,
 ): TransferResult | Promise<TransferResult> | undefined {
   const { socket } = res
-  if (typeof file !== 'string' || socket === null || !isQuiet(socket) || isLent(socket)) return undefined
-  if (refusedResponse(res) !== undefined || socket.destroyed) return undefined
-  const body = openBodyNow(file, response.range)
-  return body === undefined ? undefined : send(res, socket, body, response)
+  if (socket === null || socket.destroyed || !isQuiet(socket) || isLent(socket)) return undefined
+  if (refusedResponse(res) !== undefined) return undefined
+  return lookAndSend(res, socket, response, () => lookNow(file, response.range))
 }
 
-/** The long way: everything may have to be waited for. */
+/** The long way: everything may have to be waited for, and anything may happen meanwhile. */
 async function respond(
   res: ServerResponse,
   file: string | FileHandle | number,
   response: Response,
 ): Promise<TransferResult> {
-  const socket = await socketOf(res, response.signal)
-  if (isLent(socket))
-    throw zcioError('ERR_ZCIO_BUSY', 'this response is already being sent; await that first')
-  const refused = refusedResponse(res)
-  if (refused !== undefined) return respondByStream(response, await openBody(file, response.range), refused)
-  if (!isQuiet(socket)) await quiet(socket)
+  const socket = await settled(res, response.signal)
   const short = respondAtOnce(res, file, response)
   if (short !== undefined) return short
-  const body = await openBody(file, response.range)
-  while (!socket.destroyed && !isQuiet(socket)) await quiet(socket)
-  return send(res, socket, body, response)
+  const opened = await openFile(file)
+  try {
+    await settled(res, response.signal)
+  } catch (error) {
+    closeFile(opened)
+    throw error
+  }
+  const look = (): Body => lookAt(opened, response.range)
+  const refused = refusedResponse(res)
+  if (refused !== undefined) return respondByStream(response, look(), refused)
+  return lookAndSend(res, socket, response, look) ?? Promise.reject(closed(0))
+}
+
+/** The socket of a response whose turn it is and that has nothing else to send, unless it is Node that is to send. */
+async function settled(res: ServerResponse, signal: AbortSignal | undefined): Promise<Socket> {
+  checkUnended(res, signal)
+  const socket = await socketOf(res, signal)
+  if (refusedResponse(res) === undefined) await quiet(socket, signal)
+  checkUnended(res, signal)
+  if (isGone(res)) throw closed(0)
+  if (isLent(socket)) throw busy()
+  return socket
+}
+
+async function respondByHttp2(
+  file: string | FileHandle | number,
+  response: Response,
+): Promise<TransferResult> {
+  const opened = await openFile(file)
+  try {
+    checkUnended(response.res, response.signal)
+  } catch (error) {
+    closeFile(opened)
+    throw error
+  }
+  return respondByStream(response, lookAt(opened, response.range), 'HTTP2')
+}
+
+/** Between the look at a file and its sending the scratch buffer is in use. */
+let inUse = false
+
+/** A hook of `writeHead` may send another file meanwhile: that one has to go the long way. */
+function lookAndSend(
+  res: ServerResponse,
+  socket: Socket,
+  response: Response,
+  look: () => Body | undefined,
+): TransferResult | Promise<TransferResult> | undefined {
+  if (inUse) return undefined
+  inUse = true
+  try {
+    const body = look()
+    return body && send(res, socket, body, response)
+  } finally {
+    inUse = false
+  }
 }
 
 /** Head and body, on a socket that is ours for the moment. */
@@ -126,32 +196,30 @@ function send(
     declareLength(res, body.length)
     if (!res.headersSent) res.writeHead(res.statusCode)
   } catch (error) {
-    closeBody(body)
+    closeFile(body)
     throw error
   }
   if (isBodyless(res)) return sendNoBody(res, body)
   const head = pendingHead(res) ?? ''
   const refused = refusedBody(res) ?? (head.length > HEAD_ROOM ? 'LONG_HEAD' : undefined)
-  if (refused !== undefined) return sendByNode(res, body, response, refused)
-  return body.fd < 0 ? sendSmall(res, socket, body, head) : sendFile(res, socket, body, head, response)
+  if (refused !== undefined) return sendByNode(body, response, refused)
+  return body.read
+    ? sendSmall(res, socket, body, head, response)
+    : sendFile(res, socket, body, head, response)
 }
 
 function sendNoBody(res: ServerResponse, body: Body): TransferResult {
-  closeBody(body)
+  closeFile(body)
   res.end()
   return { bytes: 0, mechanism: 'stream', fallbacks: [{ mechanism: 'sendfile', code: 'NO_BODY' }] }
 }
 
-function sendByNode(
-  res: ServerResponse,
-  body: Body,
-  response: Response,
-  refused: string,
-): TransferResult | Promise<TransferResult> {
-  if (body.fd >= 0) return respondByStream(response, body, refused)
+function sendByNode(body: Body, response: Response, refused: string): Promise<TransferResult> {
+  if (!body.read) return respondByStream(response, body, refused)
+  closeFile(body)
   // What is in the scratch buffer is gone with the next request.
-  res.end(Buffer.from(scratch.subarray(BODY, BODY + body.length)))
-  return { bytes: body.length, mechanism: 'stream', fallbacks: [{ mechanism: 'sendfile', code: refused }] }
+  const content = Buffer.from(scratch.subarray(BODY, BODY + body.length))
+  return respondByStream(response, body, refused, content)
 }
 
 /** Head and body lie side by side in the scratch buffer: one call. */
@@ -160,12 +228,15 @@ function sendSmall(
   socket: Socket,
   body: Body,
   head: string,
+  response: Response,
 ): TransferResult | Promise<TransferResult> {
-  const rest = sendScratch(res, socket, head, body.length, false)
-  const result: TransferResult = { bytes: body.length, mechanism: 'read_write', fallbacks: NO_FALLBACKS }
-  if (rest !== undefined) return rest.then(() => result)
+  closeFile(body)
+  const unsent = sendScratch(res, socket, head, body.length, false)
+  if (unsent !== undefined) {
+    return sendRest(res, socket, body, response, Math.max(0, body.length - unsent.length), unsent)
+  }
   res.end()
-  return result
+  return done(body, response, 'read_write')
 }
 
 /** The head, then as much of the file as goes on this thread, then the engine. */
@@ -176,76 +247,62 @@ function sendFile(
   head: string,
   response: Response,
 ): TransferResult | Promise<TransferResult> {
-  const rest = sendScratch(res, socket, head, 0, body.length > 0)
-  if (rest !== undefined) return rest.then(() => sendByEngine(res, socket, body, 0, response))
-  const moved = body.length <= INLINE ? sendInline(socket, body) : 0
-  if (moved < body.length) return sendByEngine(res, socket, body, moved, response)
-  closeBody(body)
+  const unsent = sendScratch(res, socket, head, 0, body.length > 0)
+  const moved = unsent === undefined ? sendInline(socket, body) : 0
+  if (unsent !== undefined || moved < body.length) {
+    return sendRest(res, socket, body, response, moved, unsent)
+  }
+  closeFile(body)
   res.end()
-  return { bytes: moved, mechanism: 'sendfile', fallbacks: NO_FALLBACKS }
+  return done(body, response, 'sendfile')
 }
 
 function sendInline(socket: Socket, body: Body): number {
-  if (body.length === 0) return 0
+  if (!body.resident) return 0
   // An error is met again by the engine, which can tell it.
   return Math.max(0, binding().sendFile(descriptorOf(socket), body.fd, body.start, body.length))
 }
 
-/** Sends the head and what follows it in the scratch buffer; a promise where the socket did not take all at once. */
+function done({ length }: Body, { onProgress }: Response, mechanism: Mechanism): TransferResult {
+  onProgress?.({ bytes: length, total: length })
+  return { bytes: length, mechanism, fallbacks: NO_FALLBACKS }
+}
+
+/** Sends the head and what follows it in the scratch buffer; returns what the socket did not take. */
 function sendScratch(
   res: ServerResponse,
   socket: Socket,
   head: string,
   length: number,
   more: boolean,
-): Promise<void> | undefined {
+): Buffer | undefined {
   const from = BODY - head.length
   const to = BODY + length
   scratch.write(head, from, 'latin1')
-  const sent = from === to ? 0 : binding().send(descriptorOf(socket), scratch, from, to, more)
+  // An error is met again by Node, which can tell it.
+  const sent = from === to ? 0 : Math.max(0, binding().send(descriptorOf(socket), scratch, from, to, more))
   markHeadSent(res)
-  if (from + sent === to) return undefined
-  if (sent >= 0 || sent === EAGAIN)
-    return sendLater(res, socket, scratch.subarray(from + Math.max(0, sent), to), !more)
-  socket.destroy()
-  throw systemError(-sent, 'sendto', { side: 'sink' })
+  return from + sent === to ? undefined : Buffer.from(scratch.subarray(from + sent, to))
 }
 
-async function sendLater(res: ServerResponse, socket: Socket, bytes: Buffer, isAll: boolean): Promise<void> {
-  socket.write(Buffer.from(bytes))
-  if (isAll) res.end()
-  await quiet(socket)
-}
-
-async function sendByEngine(
+/** What the socket did not take at once: of the scratch buffer by Node, of the file by the engine. */
+async function sendRest(
   res: ServerResponse,
   socket: Socket,
   body: Body,
-  moved: number,
   response: Response,
+  moved: number,
+  unsent: Buffer | undefined,
 ): Promise<TransferResult> {
-  if (socket.destroyed) {
-    closeBody(body)
-    throw closed(moved)
-  }
-  const end = guardEnd(res)
+  const end = guard(res)
   try {
-    const moving = move({
-      source: body.fd,
-      sink: descriptorOf(socket),
-      start: body.start + moved,
-      length: body.length - moved,
-      fallback: true,
-      snapshot: false,
-      isStreamSocket: true,
-      socket,
-      moved,
-      signal: response.signal,
-      onProgress: response.onProgress,
-      total: body.length,
-    })
-    closeBody(body)
-    const result = await moving
+    if (unsent !== undefined) {
+      socket.write(unsent)
+      await quiet(socket, response.signal)
+    }
+    if (socket.destroyed) throw closed(moved)
+    if (body.read) return done(body, response, 'read_write')
+    const result = await moveRest(socket, body, response, moved)
     if (result.bytes < body.length) throw truncated(result.bytes, body.length)
     return result
   } catch (error) {
@@ -253,6 +310,26 @@ async function sendByEngine(
     socket.destroy()
     throw error
   } finally {
+    closeFile(body)
     end()
   }
+}
+
+function moveRest(socket: Socket, body: Body, response: Response, moved: number): Promise<TransferResult> {
+  const moving = move({
+    source: body.fd,
+    sink: descriptorOf(socket),
+    start: body.start + moved,
+    length: body.length - moved,
+    fallback: true,
+    snapshot: false,
+    isStreamSocket: true,
+    socket,
+    moved,
+    signal: response.signal,
+    onProgress: response.onProgress,
+    total: body.length,
+  })
+  closeFile(body)
+  return moving
 }

@@ -1,0 +1,85 @@
+// The two servers that are compared, each a process of its own on the same core, and what one run cost them.
+
+import { pins, startChild } from './children.js'
+
+export const KINDS = ['streams', 'zcio'] as const
+export type Kind = (typeof KINDS)[number]
+
+/** What a server's process did between the beginning and the end of a run. */
+export interface Cost {
+  /** User and system time of all its threads, in µs. */
+  cpu: number
+  /** Part of the time in which the event loop was busy. */
+  loop: number
+  /** 99th percentile of the event loop's delay, in ms, where it was watched. */
+  delay: number
+  /** Bytes that it had to get from a disk. */
+  disk: number
+  /** Mechanisms, reasons of fallbacks and errors, and how often each. */
+  events: Record<string, number>
+}
+
+/** A server that waits to be measured. */
+export interface Rival {
+  readonly kind: Kind
+  readonly port: number
+  readonly pid: number
+  /** Lets `work` load the server, and tells what that cost it. */
+  measure: <T>(work: () => Promise<T>, watchDelay?: boolean) => Promise<T & { cost: Cost }>
+  stop: () => Promise<void>
+}
+
+export type Rivals = Record<Kind, Rival>
+
+/** Starts one server over the files that are in a directory now. */
+export async function startRival(
+  kind: Kind,
+  directory: string,
+  prefix: string[] = pins().server,
+): Promise<Rival> {
+  const child = await startChild('server.ts', [kind, directory], prefix)
+  const { port } = await child.ask<{ port: number }>({ ask: 'port' })
+  return {
+    kind,
+    port,
+    pid: child.pid,
+    measure: async (work, watchDelay = false) => {
+      await child.ask({ ask: 'begin', watchDelay })
+      const result = await work()
+      const cost = await child.ask<Cost>({ ask: 'end' })
+      return { ...result, cost }
+    },
+    stop: child.stop,
+  }
+}
+
+/** Starts both, for as long as `work` takes. */
+export async function withRivals<T>(directory: string, work: (rivals: Rivals) => Promise<T>): Promise<T> {
+  const rivals = {
+    streams: await startRival('streams', directory),
+    zcio: await startRival('zcio', directory),
+  }
+  try {
+    return await work(rivals)
+  } finally {
+    await Promise.all(KINDS.map((kind) => rivals[kind].stop()))
+  }
+}
+
+/** In turns: who begins one round is second in the next. */
+export function turns(round: number): readonly Kind[] {
+  return round % 2 === 0 ? KINDS : KINDS.toReversed()
+}
+
+/** How the bodies were moved, what happened most often first; what happened less than once in a hundred times is left out. */
+export function mechanismOf({ events }: Cost): string {
+  const counted = Object.entries(events).filter(([name]) => !name.includes(' '))
+  const sum = counted.reduce((total, [, times]) => total + times, 0)
+  const usual = counted.filter(([, times]) => times > sum / 100).toSorted(([, a], [, b]) => b - a)
+  return usual.map(([name]) => name).join(', ') || 'stream'
+}
+
+/** What ought not to have happened: errors of a run that nobody ended early. */
+export function errorsOf({ events }: Cost): string[] {
+  return Object.keys(events).filter((name) => name.startsWith('error: '))
+}

@@ -1,0 +1,189 @@
+// A file as the body of an HTTP response: `fs.createReadStream(file).pipe(res)` against `respondWithFile(res, file)`.
+// Warm files of four sizes here, cold ones in cold.ts.
+
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { Agent, get, type IncomingMessage } from 'node:http'
+import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
+import { cold } from './cold.js'
+import { KiB, MiB, sizeName, temporaryDirectory, writeRandomFile } from './helpers/files.js'
+import { loaderName, startLoader, type Loader } from './helpers/load.js'
+import { figure, fraction, median, medianRatio, say, table, times, type Goal } from './helpers/report.js'
+import {
+  KINDS,
+  mechanismOf,
+  turns,
+  withRivals,
+  type Kind,
+  type Rival,
+  type Rivals,
+} from './helpers/rivals.js'
+import type { Options } from './options.js'
+
+interface Size {
+  bytes: number
+  connections: number
+}
+
+const SIZES: Size[] = [
+  { bytes: 4 * KiB, connections: 32 },
+  { bytes: 64 * KiB, connections: 32 },
+  { bytes: MiB, connections: 32 },
+  { bytes: 16 * MiB, connections: 8 },
+]
+
+/** One run of one server. */
+interface Run {
+  /** Requests in a second. */
+  rate: number
+  /** µs of the server's CPU for one request. */
+  cpu: number
+  loop: number
+  mechanism: string
+}
+
+type Runs = Record<Kind, Run[]>
+
+export async function http(options: Options): Promise<Goal[]> {
+  const directory = temporaryDirectory(options.directory)
+  for (const { bytes } of SIZES) writeRandomFile(join(directory, nameOf(bytes)), bytes)
+  const loader = await startLoader(
+    directory,
+    SIZES.map(({ bytes }) => nameOf(bytes)),
+  )
+  const results = new Map<number, Runs>()
+  for (const size of SIZES) {
+    const work = (rivals: Rivals): Promise<Runs> => compare(rivals, loader, directory, size, options)
+    results.set(size.bytes, await withRivals(directory, work))
+  }
+  await loader.stop()
+  const { runs, seconds } = options
+  console.log(
+    `\n## Files over HTTP\n\n${runs} runs of ${seconds} s each, in turns, by ${loaderName}; medians.\n`,
+  )
+  console.log(warmTable(results))
+  return [...warmGoals(results), ...(await cold(options))]
+}
+
+function nameOf(bytes: number): string {
+  return sizeName(bytes).replace(' ', '')
+}
+
+async function compare(
+  rivals: Rivals,
+  loader: Loader,
+  directory: string,
+  { bytes, connections }: Size,
+  { runs, seconds }: Options,
+): Promise<Runs> {
+  const name = nameOf(bytes)
+  const result: Runs = { streams: [], zcio: [] }
+  const press = async (rival: Rival, length: number): Promise<Run> => {
+    const { port, measure } = rival
+    const run = await measure(() => loader.press(port, name, connections, length))
+    // A request that the end of the run has cut cost something, too.
+    const done = Math.max(run.requests, run.bytes / whole[rival.kind])
+    const { cost } = run
+    return {
+      rate: run.requests / run.seconds,
+      cpu: cost.cpu / done,
+      loop: cost.loop,
+      mechanism: mechanismOf(cost),
+    }
+  }
+  const whole: Record<Kind, number> = { streams: 0, zcio: 0 }
+  for (const kind of KINDS) {
+    whole[kind] = await probe(rivals[kind], join(directory, name), name)
+    await press(rivals[kind], 1)
+  }
+  for (let run = 0; run < runs; run++) {
+    for (const kind of turns(run)) {
+      say(`http ${sizeName(bytes)}: run ${run + 1} of ${runs}, ${kind}`)
+      result[kind].push(await press(rivals[kind], seconds))
+    }
+  }
+  say('')
+  return result
+}
+
+/** What is wrong need not be measured: one body is checked first. Returns the length of a response, head included. */
+async function probe({ kind, port }: Rival, path: string, name: string): Promise<number> {
+  const agent = new Agent({ keepAlive: true })
+  const res = await new Promise<IncomingMessage>((resolve, reject) => {
+    get({ port, agent, host: '127.0.0.1', path: `/${name}` }, resolve).on('error', reject)
+  })
+  const body = await buffer(res)
+  agent.destroy()
+  if (sha256(body) !== sha256(readFileSync(path))) throw new Error(`${kind} sent wrong bytes for ${name}`)
+  const head = res.rawHeaders.reduce((sum, text) => sum + text.length + 2, 'HTTP/1.1 200 OK\r\n\r\n'.length)
+  return head + body.length
+}
+
+function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+function warmTable(results: ReadonlyMap<number, Runs>): string {
+  const rows = SIZES.flatMap(({ bytes, connections }) => {
+    const runs = results.get(bytes)
+    if (!runs) return []
+    const row = (kind: Kind): string[] => [
+      sizeName(bytes),
+      `${connections}`,
+      kind,
+      ...cells(runs[kind], bytes),
+    ]
+    const { rate, cpu } = ratios(runs)
+    return [
+      [...row('streams'), '', ''],
+      [...row('zcio'), times(rate), fraction(cpu)],
+    ]
+  })
+  const measured = ['requests/s', 'MB/s', 'CPU µs/request', 'least–most', 'loop busy', 'moved by']
+  return table(['file', 'clients', 'server', ...measured, 'requests/s ratio', 'CPU ratio'], rows)
+}
+
+function cells(runs: readonly Run[], bytes: number): string[] {
+  const rate = median(runs.map((run) => run.rate))
+  const cpu = runs.map((run) => run.cpu)
+  return [
+    figure(rate),
+    figure((rate * bytes) / 1e6),
+    figure(median(cpu)),
+    `${figure(Math.min(...cpu))}–${figure(Math.max(...cpu))}`,
+    median(runs.map((run) => run.loop)).toFixed(2),
+    runs.at(-1)?.mechanism ?? '',
+  ]
+}
+
+function ratios({ streams, zcio }: Runs): { rate: number; cpu: number } {
+  const of = (what: 'rate' | 'cpu'): number =>
+    medianRatio(
+      zcio.map((run) => run[what]),
+      streams.map((run) => run[what]),
+    )
+  return { rate: of('rate'), cpu: of('cpu') }
+}
+
+function warmGoals(results: ReadonlyMap<number, Runs>): Goal[] {
+  const runs = (bytes: number): Runs => results.get(bytes) ?? { streams: [], zcio: [] }
+  const rate = (bytes: number, least: number): Goal => {
+    const measured = ratios(runs(bytes)).rate
+    const figure = `requests/s at ${sizeName(bytes)}, against streams`
+    return { figure, goal: `≥ ${least} ×`, measured: times(measured), isMet: measured >= least }
+  }
+  const cpu = (bytes: number, part: number): Goal => {
+    const measured = ratios(runs(bytes)).cpu
+    const figure = `server CPU per request at ${sizeName(bytes)}, against streams`
+    return { figure, goal: `≤ 1/${part}`, measured: fraction(measured), isMet: measured <= 1 / part }
+  }
+  const loop = median(runs(16 * MiB).zcio.map((run) => run.loop))
+  const busy = {
+    figure: 'event loop busy, 8 clients at 16 MiB',
+    goal: '≤ 0.10',
+    measured: loop.toFixed(2),
+    isMet: loop <= 0.1,
+  }
+  return [rate(4 * KiB, 2.5), rate(64 * KiB, 3), cpu(MiB, 4), cpu(16 * MiB, 3), busy]
+}

@@ -1,0 +1,54 @@
+// What can be said on the command line of the bench, and what a suite gives back.
+
+import { parseArgs } from 'node:util'
+import type { Goal } from './helpers/report.js'
+
+export interface Options {
+  /** Suites, in the order given. */
+  suites: string[]
+  /** Runs of each side. */
+  runs: number
+  /** Length of one run, where runs have one. */
+  seconds: number
+  /** Where temporary files are made. */
+  directory: string | undefined
+}
+
+/** Measures, prints its tables as it goes, and returns what had to be reached. */
+export type Suite = (options: Options) => Promise<Goal[]>
+
+const PARSED = {
+  runs: { type: 'string', default: '7' },
+  seconds: { type: 'string', default: '2' },
+  directory: { type: 'string' },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const
+
+export const usage = (suites: readonly string[]): string =>
+  `usage: npm run bench -- SUITE... [--runs 7] [--seconds 2] [--directory DIR]
+
+Compares zcio with Node in the same run: ${suites.join(', ')}.
+  --runs       runs of each side, in turns; the tables show their medians
+  --seconds    length of one run under load, a whole number
+  --directory  where temporary files are made; what it is on counts`
+
+/** The options, or undefined where help is asked for or needed. */
+export function readOptions(args: string[], suites: readonly string[]): Options | undefined {
+  const { values, positionals } = parseArgs({ args, options: PARSED, allowPositionals: true })
+  const unknown = positionals.find((name) => !suites.includes(name))
+  if (unknown !== undefined) throw new TypeError(`There is no suite '${unknown}'`)
+  if (values.help || positionals.length === 0) return undefined
+  return {
+    suites: positionals,
+    runs: positive('runs', values.runs),
+    seconds: positive('seconds', values.seconds),
+    directory: values.directory,
+  }
+}
+
+function positive(name: string, text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1)
+    throw new TypeError(`--${name} takes a whole number from 1, not '${text}'`)
+  return value
+}
