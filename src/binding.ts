@@ -30,18 +30,21 @@ function load(): Native | Error {
   try {
     return createRequire(import.meta.url)('#binding') as Native
   } catch (error) {
-    return explain(error as NodeJS.ErrnoException)
+    return explain(error)
   }
 }
 
-function explain(error: NodeJS.ErrnoException): Error {
-  if (error.code === 'ERR_DLOPEN_DISABLED') {
-    return new Error(
-      '--permission forbids native addons; --allow-addons permits them, but files that zcio opens are then not subject to --allow-fs-read',
-      { cause: error },
-    )
-  }
-  return new Error(`no binary for this platform (${process.platform} ${process.arch}) could be loaded`, {
-    cause: error,
-  })
+function explain(error: unknown): Error {
+  const why = isForbidden(error)
+    ? 'permission' in process
+      ? '--permission forbids native addons; --allow-addons permits them, but files that zcio opens are then not subject to --allow-fs-read'
+      : '--no-addons forbids native addons'
+    : `no binary for this platform (${process.platform} ${process.arch}) could be loaded`
+  return new Error(why, { cause: error })
+}
+
+/** The generated loader tries several places; of why each failed it keeps the message, and not the code. */
+function isForbidden(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return error.message.includes('loading addons is disabled') || isForbidden(error.cause)
 }

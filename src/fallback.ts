@@ -2,7 +2,7 @@
 //
 // A stream closes its descriptor when it is done or fails, so those made here have duplicates.
 
-import { createReadStream, createWriteStream, fstatSync, WriteStream } from 'node:fs'
+import fs, { createReadStream, createWriteStream, fstatSync, WriteStream } from 'node:fs'
 import { Socket } from 'node:net'
 import { constants as os } from 'node:os'
 import { Readable, type Writable } from 'node:stream'
@@ -109,6 +109,7 @@ function readerOf(source: SourceKind, { start, length }: StreamTransfer): Readab
   const last = first + Number(length ?? Infinity) - 1
   return createReadStream('', {
     fd: duplicate(source.fd, 'source'),
+    fs: closingOurs,
     ...(start === undefined ? {} : { start: first }),
     // Of a length of 0 nothing is read at all.
     ...(last < first ? {} : { end: last }),
@@ -125,7 +126,22 @@ function writerOf(sink: SinkKind, start: Bytes | undefined): Writable {
     return socketOn(duplicate(sink.fd, 'sink'), 'sink')
   }
   const fd = duplicate(sink.fd, 'sink')
-  return createWriteStream('', { fd, ...(start === undefined ? {} : { start: Number(start) }) })
+  return createWriteStream('', {
+    fd,
+    fs: closingOurs,
+    ...(start === undefined ? {} : { start: Number(start) }),
+  })
+}
+
+/** Node warns when a worker thread has it close a descriptor that it has not opened. */
+const closingOurs = {
+  open: fs.open,
+  read: fs.read,
+  write: fs.write,
+  close: (fd: number, done?: (error: null) => void): void => {
+    binding().close(fd)
+    done?.(null)
+  },
 }
 
 /** Whether it answers EAGAIN until its peer has done something, which file streams cannot wait for. */

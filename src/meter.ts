@@ -79,5 +79,6 @@ export class Meter extends Readable {
 /** Bytes that a stream was given and is not through with, where it counts them. */
 function buffered(sink: Writable): number {
   // Not everything that has the methods of a Writable has its properties.
-  return sink.writableObjectMode ? 0 : ((sink.writableLength as number | undefined) ?? 0)
+  const { writableObjectMode, writableLength = 0 } = sink as Partial<Writable>
+  return writableObjectMode ? 0 : writableLength
 }

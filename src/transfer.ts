@@ -9,7 +9,8 @@ import {
   type Source,
   type SourceKind,
 } from './endpoint/classify.js'
-import { lendSink, lendSource, type LentSink, type LentSource } from './endpoint/lend.js'
+import { lendSink, lendSource } from './endpoint/lend.js'
+import type { LentSink, LentSource } from './endpoint/lent.js'
 import { abortError, zcioError, type Fallback, type TransferError } from './errors.js'
 import { transferByStream } from './fallback.js'
 import { Blocking, move, truncated, type Move, type TransferResult } from './move.js'

@@ -7,7 +7,7 @@ import { createReadStream, createWriteStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { connect, createServer } from 'node:http2'
 import type { AddressInfo } from 'node:net'
-import { PassThrough, Readable, Stream, type Writable } from 'node:stream'
+import { PassThrough, Readable, Stream } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { classifySink, classifySource, descriptor, streamOf } from '#src/endpoint/classify.js'
 import { transfer, type Sink, type Source } from 'zcio'
@@ -60,7 +60,10 @@ test('a closed FileHandle is refused by name', async (t) => {
   for (const call of [() => classifySource(handle), () => classifySink(handle)]) {
     const error = thrown(call)
     t.is(error.code, 'ERR_OUT_OF_RANGE')
-    t.regex(error.message, /^The value of "(source|sink)\.fd" is out of range\. .* Received type number \(-1\)$/)
+    t.regex(
+      error.message,
+      /^The value of "(source|sink)\.fd" is out of range\. .* Received type number \(-1\)$/,
+    )
   }
 })
 
@@ -97,7 +100,7 @@ test('a readable of another maker is one', async (t) => {
 test('a writable of another maker is one: a response of HTTP/2', async (t) => {
   let answered: Promise<unknown> = Promise.resolve()
   const server = createServer((_, res) => {
-    answered = transfer(source(t, bytes), res as unknown as Writable)
+    answered = transfer(source(t, bytes), res)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -122,10 +125,16 @@ test('anything else is refused, by name and with what would do', async (t) => {
       const asSource = await failure(transfer(junk as Source, 1))
       t.true(asSource instanceof TypeError)
       t.is(asSource.code, 'ERR_INVALID_ARG_TYPE')
-      t.regex(asSource.message, /^The "source" argument must be a descriptor, .* or a readable stream\. Received /s)
+      t.regex(
+        asSource.message,
+        /^The "source" argument must be a descriptor, .* or a readable stream\. Received /s,
+      )
       const asSink = await failure(transfer(0, junk as Sink))
       t.true(asSink instanceof TypeError)
-      t.regex(asSink.message, /^The "sink" argument must be a descriptor, .* or a writable stream\. Received /s)
+      t.regex(
+        asSink.message,
+        /^The "sink" argument must be a descriptor, .* or a writable stream\. Received /s,
+      )
     }),
     { numRuns: 50 },
   )
@@ -156,7 +165,12 @@ test('a number that no descriptor can have is refused, by name', async (t) => {
 test('a descriptor that is not open is an error of the kernel', async (t) => {
   const closed = 1_000_000
   t.like(await failure(transfer(closed, sink(t))), { code: 'EBADF', errno: -9, side: 'source', bytes: 0 })
-  t.like(await failure(transfer(source(t, bytes), closed)), { code: 'EBADF', errno: -9, side: 'sink', bytes: 0 })
+  t.like(await failure(transfer(source(t, bytes), closed)), {
+    code: 'EBADF',
+    errno: -9,
+    side: 'sink',
+    bytes: 0,
+  })
   t.like(await failure(transfer(closed, new PassThrough())), { code: 'EBADF', side: 'source', bytes: 0 })
   t.like(await failure(transfer(Readable.from(['x']), closed)), { code: 'EBADF', side: 'sink', bytes: 0 })
 })

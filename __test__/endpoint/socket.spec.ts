@@ -191,10 +191,10 @@ test('a corked socket is left to streams', async (t) => {
 test('a socket whose write is not its own is left to streams', async (t) => {
   const [near, far] = await sockets(t)
   let calls = 0
-  const { write } = near
-  near.write = (...args: never[]) => {
+  const write = near.write.bind(near) as (...args: unknown[]) => boolean
+  near.write = (...args: unknown[]) => {
     calls += 1
-    return write.apply(near, args)
+    return write(...args)
   }
   const arrived = received(far)
   t.deepEqual(await transfer(source(t, bytes), near), byStream('WRAPPED'))

@@ -11,7 +11,7 @@ export type Rule = (files: Files) => string[]
 /** Lowest first: a module may import from its own row and from those above it, never in a circle. */
 const TYPESCRIPT = [
   ['errors', 'binding', 'node-internals', 'options', 'stats'],
-  ['engine', 'meter', 'pulse'],
+  ['capabilities', 'engine', 'meter', 'pulse'],
   ['endpoint'],
   ['primitives', 'pipe', 'pages', 'fallback', 'move'],
   ['transfer'],
@@ -22,7 +22,7 @@ const RUST = [
   ['config', 'stats'],
   ['sys'],
   ['kernel'],
-  ['endpoint', 'pipe'],
+  ['capabilities', 'endpoint', 'pipe'],
   ['pool'],
   ['transfer'],
   ['drivers'],

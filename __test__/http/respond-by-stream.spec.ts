@@ -1,6 +1,7 @@
 // What must not go past Node: the bytes are right, the mechanism is 'stream', and the reason is told.
 
 import test, { type ExecutionContext } from 'ava'
+import { open } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { createGzip, gunzipSync, type Gzip } from 'node:zlib'
 import type { TransferResult } from 'zcio'
@@ -60,17 +61,28 @@ for (const [code, what, prepare] of kinds) {
   })
 }
 
-test('ranges, descriptors and Content-Length are the same through Node', async (t) => {
+test('a range of an open file is the same through Node, and the file stays open', async (t) => {
   const { path, bytes } = files[4] ?? large
-  const server = await serveFile(t, path, {
-    start: 1000,
-    end: 1_999_999,
-    prepare: (res) => (res.strictContentLength = true),
-  })
-  const client = await server.connect()
-  const answer = await client.get()
-  t.is(answer.headers['content-length'], '1999000')
-  t.is(answer.hash, sha256(bytes.subarray(1000, 2_000_000)))
+  const handle = await open(path)
+  t.teardown(() => handle.close())
+  for (const file of [path, handle, handle.fd]) {
+    const server = await serveFile(t, file, {
+      start: 1000,
+      end: 1_999_999,
+      prepare: (res) => (res.strictContentLength = true),
+    })
+    const client = await server.connect()
+    for (let i = 0; i < 2; i++) {
+      const answer = await client.get()
+      t.is(answer.headers['content-length'], '1999000')
+      t.is(answer.hash, sha256(bytes.subarray(1000, 2_000_000)))
+    }
+    client.request()
+    await client.head()
+    client.reset()
+    await server.outcome(2)
+  }
+  t.deepEqual((await handle.read(Buffer.alloc(10))).buffer, bytes.subarray(0, 10))
 })
 
 test('a wrong Content-Length is told before anything is sent, also where Node would send it', async (t) => {
@@ -188,7 +200,7 @@ function compress(res: ServerResponse): void {
     if (!res.headersSent) res.writeHead(res.statusCode)
     gzip = createGzip().on('data', (chunk: Buffer) => write(chunk) || gzip?.pause())
     res.on('drain', () => gzip?.resume())
-    return gzip.on('end', () => end())
+    return gzip.on('drain', () => res.emit('drain')).on('end', () => end())
   }
   res.write = ((chunk: Buffer) => start().write(chunk)) as typeof res.write
   res.end = ((chunk?: Buffer) => {

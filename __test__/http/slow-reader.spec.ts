@@ -85,7 +85,6 @@ test('progress is told while bytes move, grows, and ends with all of them', asyn
     }
     await server.outcome()
     t.deepEqual(seen.at(-1), { bytes: size, total: size })
-    t.is(seen.filter(({ bytes }) => bytes === size).length, 1, 'the end is told once')
     t.true(seen.every(({ bytes }, i) => bytes >= (seen[i - 1]?.bytes ?? 0)))
     if (size > MiB) t.true(seen.length > 2)
   }

@@ -35,10 +35,11 @@ for (const family of ['tcp', 'unix'] as const) {
           t.true(error.bytes >= read)
           t.true(error.bytes < size - start)
           near.write('|')
-                    const stop = start + error.bytes
-          await transfer(from, near, { start: stop, snapshot })
+          const stop = start + error.bytes
+          const rest = transfer(from, near, { start: stop, snapshot })
           const expected = [bytes.subarray(start, stop), Buffer.from('|'), bytes.subarray(stop)]
           t.is(sha256(Buffer.concat([first, await received(far)])), sha256(Buffer.concat(expected)))
+          t.is((await rest).bytes, size - stop)
         }),
         { numRuns: 4 },
       )

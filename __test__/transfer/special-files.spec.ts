@@ -30,7 +30,10 @@ const bytes = pattern(size)
 /** Their size is 0, whatever they hold: fs.copyFileSync('/proc/cpuinfo') makes an empty file. */
 for (const path of ['/proc/version', '/proc/self/cmdline', '/sys/devices/system/cpu/possible']) {
   test(`${path} is read to its end, whatever its size says`, async (t) => {
-    if (!existsSync(path)) return t.pass('this machine has none')
+    if (!existsSync(path)) {
+      t.pass('this machine has none')
+      return
+    }
     const to = sink(t)
     await transfer(opened(t, path), to)
     t.deepEqual(content(to), readFileSync(path))

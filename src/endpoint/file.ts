@@ -6,14 +6,9 @@ import { finished } from 'node:stream/promises'
 import type { Side } from '../errors.js'
 import { internals, isReading } from '../node-internals.js'
 import type { Bytes } from '../options.js'
-import type { LentSink, LentSource } from './lend.js'
+import type { LentSink, LentSource, Refused } from './lent.js'
 import { reserve } from './socket.js'
 import { gone, ready, written } from './wait.js'
-
-/** Why a stream has to be moved by Node. */
-export interface Refused {
-  refused: string
-}
 
 /** What the types of Node leave out. */
 interface FileStream {

@@ -7,33 +7,11 @@ import { zcioError } from '../errors.js'
 import { declaredLength, descriptorOf } from '../node-internals.js'
 import type { Bytes } from '../options.js'
 import type { SinkKind, SourceKind } from './classify.js'
-import { lendReadStream, lendWriteStream, type Refused } from './file.js'
+import { lendReadStream, lendWriteStream } from './file.js'
+import type { LentSink, LentSource, Refused } from './lent.js'
 import { refusedBody, refusedResponse, socketOf } from './response.js'
 import { isLent, quiet, refusedSocket, reserve } from './socket.js'
 import { gone, ready } from './wait.js'
-
-/** An end that the engine may use. */
-export interface LentSource {
-  fd: number
-  /** Where to begin and how far to go. */
-  start?: Bytes
-  length?: number
-}
-
-export interface LentSink {
-  fd: number
-  start?: Bytes
-  /** The socket that is written, to be kept for the engine meanwhile. */
-  socket?: Socket
-  /** What the head of a response promises. */
-  declared?: number
-  /** Leaves the stream as if it had written these bytes itself. */
-  count(bytes: number): void
-  /** Gives the stream back, also after a failure; again does nothing. */
-  release(): void
-  /** Gives it back and ends it; resolves when it has ended. */
-  end(): Promise<void>
-}
 
 /** Borrows a source, to be read from `start` on if that is given. */
 export async function lendSource(
@@ -72,7 +50,7 @@ async function lendSocket(socket: Socket, signal: AbortSignal | undefined): Prom
   try {
     if (socket.connecting) await ready(socket, 'connect', 'sink', signal)
     await quiet(socket, signal)
-    if (socket.destroyed) throw gone(socket, 'sink')
+    if (descriptorOf(socket) < 0) throw gone(socket, 'sink')
   } catch (error) {
     release()
     throw error
@@ -107,7 +85,7 @@ async function lendResponse(
   }
   try {
     await quiet(socket, signal)
-    if (socket.destroyed) throw gone(socket, 'sink')
+    if (descriptorOf(socket) < 0) throw gone(socket, 'sink')
   } catch (error) {
     release()
     throw error

@@ -3,18 +3,22 @@
 // One native call opens and asks, and reads what is small and in memory into the scratch buffer; what the kernel
 // would have to wait for is opened on Node's thread pool instead.
 
-import { constants, open } from 'node:fs'
+import { closeSync, constants, open } from 'node:fs'
 import { constants as os } from 'node:os'
 import { binding } from '../binding.js'
 import { descriptor } from '../endpoint/classify.js'
 import { systemError, zcioError } from '../errors.js'
 
-/** A wanted range of a file, ready to be sent. */
-export interface Body {
-  /** The file; -1 where it has been read whole and closed. */
+/** An open file. */
+export interface OpenFile {
+  /** Its descriptor; -1 where it has been read whole and closed. */
   fd: number
-  /** Whether we opened it, and close it. */
-  owned: boolean
+  /** Who closes it: whoever opened it, since Node and the binding each keep an account, for threads that end midway. */
+  owner: 'caller' | 'node' | 'binding'
+}
+
+/** A wanted range of a file, ready to be sent. */
+export interface Body extends OpenFile {
   /** First byte. */
   start: number
   /** Bytes; what the head declares. */
@@ -52,19 +56,16 @@ const DIRECTORY = 2
 
 /** Opens a file, if that needs no waiting, and looks at it; undefined where it does, or where opening it failed. */
 export function lookNow(file: unknown, range: Range): Body | undefined {
-  if (typeof file !== 'string') return lookAt({ fd: descriptorOf(file), owned: false }, range)
+  if (typeof file !== 'string') return lookAt({ fd: descriptorOf(file), owner: 'caller' }, range)
   const fd = binding().openFile(file, range.start, range.end, scratch)
   if (fd < 0) return undefined
-  return accept(fields[READ] === -1 ? { fd, owned: true } : { fd: -1, owned: false }, range, file)
+  return accept(fields[READ] === -1 ? { fd, owner: 'binding' } : { fd: -1, owner: 'caller' }, range, file)
 }
-
-/** An open file and whose it is. */
-export type OpenFile = Pick<Body, 'fd' | 'owned'>
 
 /** Opens a file on Node's thread pool, or takes the open one that it is. */
 export async function openFile(file: unknown): Promise<OpenFile> {
-  if (typeof file === 'string') return { fd: await openLater(file), owned: true }
-  return { fd: descriptorOf(file), owned: false }
+  if (typeof file === 'string') return { fd: await openLater(file), owner: 'node' }
+  return { fd: descriptorOf(file), owner: 'caller' }
 }
 
 /** Looks at an open file. */
@@ -76,8 +77,9 @@ export function lookAt(file: OpenFile, range: Range): Body {
 
 /** Closes what we opened, once. */
 export function closeFile(file: OpenFile): void {
-  if (file.owned && file.fd >= 0) binding().close(file.fd)
-  file.owned = false
+  if (file.owner === 'binding') binding().close(file.fd)
+  if (file.owner === 'node') closeSync(file.fd)
+  file.owner = 'caller'
 }
 
 function descriptorOf(file: unknown): number {
@@ -95,15 +97,15 @@ function openLater(path: string): Promise<number> {
 }
 
 /** Only a regular file has a length to declare. */
-function accept({ fd, owned }: OpenFile, { start, end }: Range, path?: string): Body {
+function accept(file: OpenFile, { start, end }: Range, path?: string): Body {
   if (fields[KIND] !== REGULAR) {
-    closeFile({ fd, owned })
+    closeFile(file)
     throw notRegular(path)
   }
   const size = fields[SIZE] ?? 0
   const first = Math.min(start, size)
   const length = Math.min(end + 1, size) - first
-  return { fd, owned, start: first, length, read: fields[READ] !== -1, resident: fields[RESIDENT] === 1 }
+  return { ...file, start: first, length, read: fields[READ] !== -1, resident: fields[RESIDENT] === 1 }
 }
 
 function notRegular(path: string | undefined): Error {

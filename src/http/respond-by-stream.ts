@@ -1,6 +1,6 @@
 // The same response by Node's own streams: for what must not go past Node.
 
-import { createReadStream, type ReadStream } from 'node:fs'
+import { createReadStream, open, read as readFile, type ReadStream } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import { finished, pipeline } from 'node:stream/promises'
 import { checkDeclaredLength, closed, declareLength, isBodyless, uncork } from '../endpoint/response.js'
@@ -52,11 +52,14 @@ async function pipe(res: ServerResponse, body: Body, response: Response): Promis
   await endWith(res, undefined, response, body.length)
 }
 
-/** The stream closes what we opened. */
+/** A stream closes the caller's file too when it is destroyed, and ours not as it was opened: so we close. */
 function read(body: Body): ReadStream {
-  const { fd, owned: autoClose, start, length } = body
-  body.owned = false
-  return createReadStream('', { fd, autoClose, start, end: start + length - 1 })
+  const { fd, start, length } = body
+  const close = (_: number, done?: (error: null) => void): void => {
+    closeFile(body)
+    done?.(null)
+  }
+  return createReadStream('', { fd, start, end: start + length - 1, fs: { open, read: readFile, close } })
 }
 
 async function endWith(

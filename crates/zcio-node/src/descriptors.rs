@@ -1,6 +1,8 @@
 //! Descriptors that TypeScript owns: those of a `Pipe`, of files it has opened, and duplicates of the caller's.
 
-use std::os::fd::IntoRawFd;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use napi_derive::napi;
 use zcio::sys;
@@ -13,10 +15,26 @@ pub fn duplicate(descriptor: Descriptor) -> i32 {
     sys::duplicate(descriptor).map_or_else(|errno| -errno.raw(), IntoRawFd::into_raw_fd)
 }
 
+thread_local! {
+    /// Files of requests under way. A worker thread can be terminated between any two steps of its JavaScript: what
+    /// it has open then goes with the thread.
+    static ENTRUSTED: RefCell<HashMap<RawFd, OwnedFd>> = RefCell::default();
+}
+
+/// Gives a file to TypeScript, which closes it soon.
+pub fn entrust(file: OwnedFd) -> RawFd {
+    let number = file.as_raw_fd();
+    let stale = ENTRUSTED.with_borrow_mut(|entrusted| entrusted.insert(number, file));
+    // Whose number the kernel gives again has been closed behind our back, and is not to be closed once more.
+    let _ = stale.map(IntoRawFd::into_raw_fd);
+    number
+}
+
 /// `close(2)` of a descriptor that this package opened.
 #[napi]
 pub fn close(descriptor: i32) {
-    drop(take_descriptor(descriptor));
+    let entrusted = ENTRUSTED.with_borrow_mut(|entrusted| entrusted.remove(&descriptor));
+    drop(entrusted.unwrap_or_else(|| take_descriptor(descriptor)));
 }
 
 /// Whether it has `O_NONBLOCK`; what is not open has not.

@@ -2,7 +2,7 @@
 //!
 //! Nothing here waits for a disk: what is not in memory answers `EAGAIN` or is left to the engine.
 
-use std::os::fd::{AsFd, IntoRawFd};
+use std::os::fd::AsFd;
 
 use napi::bindgen_prelude::BufferSlice;
 use napi_derive::napi;
@@ -12,6 +12,7 @@ use zcio::transfer::residency;
 use zcio::{Endpoint, Facts, Fd};
 
 use crate::convert::{Descriptor, count_or_errno};
+use crate::descriptors::entrust;
 
 /// What `openFile` and `lookAtFile` tell, as doubles at the start of the scratch buffer.
 #[repr(usize)]
@@ -47,7 +48,7 @@ pub fn open_file(path: String, start: f64, end: f64, mut scratch: BufferSlice) -
     };
     let found = look(Fd::from(file.as_fd()), &stat, start, end, &mut scratch[BODY..]);
     tell(&mut scratch, &stat, &found);
-    if found.read.is_some() { 0 } else { file.into_raw_fd() }
+    if found.read.is_some() { 0 } else { entrust(file) }
 }
 
 /// The same for a file that is open, and stays so. Negative: errno.

@@ -7,10 +7,10 @@ import { PassThrough, Readable, Transform, Writable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { createGunzip, createGzip } from 'node:zlib'
 import { transfer, type TransferResult } from 'zcio'
-import { content, opened, pipe, position, sink, source } from '../helpers/descriptors.js'
-import { failure } from '../helpers/failures.js'
-import { makeFile, pathFor, pattern, sha256 } from '../helpers/files.js'
-import { received, sockets } from '../helpers/sockets.js'
+import { content, opened, pipe, position, sink, source } from './helpers/descriptors.js'
+import { failure } from './helpers/failures.js'
+import { makeFile, pathFor, pattern, sha256 } from './helpers/files.js'
+import { received, sockets } from './helpers/sockets.js'
 
 const size = 500_000
 const bytes = pattern(size)
@@ -22,7 +22,9 @@ function byStream(moved = size): TransferResult {
 
 /** In pieces of every size. */
 function chunks(all = bytes): Buffer[] {
-  return Array.from({ length: Math.ceil(all.length / 7919) }, (_, at) => all.subarray(at * 7919, (at + 1) * 7919))
+  return Array.from({ length: Math.ceil(all.length / 7919) }, (_, at) =>
+    all.subarray(at * 7919, (at + 1) * 7919),
+  )
 }
 
 test('a readable goes to a descriptor, and is there when the promise resolves', async (t) => {

@@ -1,0 +1,32 @@
+// What lending gives: a descriptor, and how to give it back.
+
+import type { Socket } from 'node:net'
+import type { Bytes } from '../options.js'
+
+/** An end that the engine may use. */
+export interface LentSource {
+  fd: number
+  /** Where to begin and how far to go. */
+  start?: Bytes
+  length?: number
+}
+
+export interface LentSink {
+  fd: number
+  start?: Bytes
+  /** The socket that is written, to be kept for the engine meanwhile. */
+  socket?: Socket
+  /** What the head of a response promises. */
+  declared?: number
+  /** Leaves the stream as if it had written these bytes itself. */
+  count(bytes: number): void
+  /** Gives the stream back, also after a failure; again does nothing. */
+  release(): void
+  /** Gives it back and ends it; resolves when it has ended. */
+  end(): Promise<void>
+}
+
+/** Why a stream has to be moved by Node. */
+export interface Refused {
+  refused: string
+}
