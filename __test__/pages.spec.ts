@@ -291,10 +291,16 @@ test('no memory is an error like another', async (t) => {
   const error = await tell(
     `
     import { allocPages } from 'zcio'
+    import { writeSync } from 'node:fs'
     const kept = []
-    try { for (let i = 0; i < 64; i += 1) kept.push(allocPages(2 ** 31)) }
-    catch ({ code, syscall, message }) { console.log(JSON.stringify({ code, syscall, message })) }`,
-    { before: `ulimit -v ${64 * 2 ** 20}` },
+    try {
+      for (let i = 0; i < 256; i += 1) kept.push(allocPages(2 ** 31))
+    } catch ({ code, syscall, message }) {
+      writeSync(1, JSON.stringify({ code, syscall, message }))
+    }
+    // There is no memory for anything else now.
+    process.exit()`,
+    { before: `ulimit -v ${256 * 2 ** 20}` },
   )
   t.deepEqual(error, { code: 'ENOMEM', syscall: 'mmap', message: 'ENOMEM: not enough memory, mmap' })
 })

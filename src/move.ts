@@ -39,11 +39,11 @@ export class Blocking extends Error {}
 /** Moves bytes until the source ends or the length is reached. */
 export async function move(job: Move): Promise<TransferResult> {
   const { socket, reader, writer, moved = 0, signal, onProgress, total } = job
+  if (signal?.aborted) throw abortError(signal, { bytes: moved })
   const run = start(job)
   const bytes = (): number => moved + run.bytes()
   const giveBack = socket === undefined ? undefined : lend(socket, run.hangUp)
   const unwatch = watch(bytes, { onProgress, total, sockets: socket === undefined ? [] : [socket] })
-  if (signal?.aborted) run.cancel()
   signal?.addEventListener('abort', run.cancel)
   for (const stream of [reader, writer]) stream?.once('close', run.cancel)
   const outcome = await run.ended

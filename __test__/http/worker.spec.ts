@@ -1,5 +1,8 @@
+// Servers in worker threads: each by itself, and none leaves anything behind, whenever it ends.
+
 import test, { type ExecutionContext } from 'ava'
 import { once } from 'node:events'
+import { open } from 'node:fs/promises'
 import { Worker } from 'node:worker_threads'
 import { makeFile, sha256 } from '../helpers/files.js'
 import { HttpClient } from '../helpers/http-client.js'
@@ -8,10 +11,13 @@ import { until } from '../helpers/wait.js'
 
 const file = makeFile(16 * 1024 * 1024)
 
+/** Elsewhere than in the worker threads. */
+const opened = open(file.path)
+test.after.always(async () => (await opened).close())
+
 async function start(t: ExecutionContext): Promise<{ worker: Worker; connect: () => Promise<HttpClient> }> {
-  const worker = new Worker(new URL('../fixtures/serving-worker.ts', import.meta.url), {
-    workerData: file.path,
-  })
+  const workerData = { path: file.path, fd: (await opened).fd }
+  const worker = new Worker(new URL('../fixtures/serving-worker.ts', import.meta.url), { workerData })
   t.teardown(() => worker.terminate())
   const [port] = (await once(worker, 'message')) as [number]
   return {
@@ -24,6 +30,10 @@ async function start(t: ExecutionContext): Promise<{ worker: Worker; connect: ()
       return client
     },
   }
+}
+
+function heldOpen(): number {
+  return openDescriptors().filter((path) => path === file.path).length
 }
 
 test.serial('each worker thread serves files by itself, all on one reactor', async (t) => {
@@ -40,8 +50,6 @@ test.serial(
   'a worker thread that is terminated midway takes its transfers with it, and no others',
   async (t) => {
     const staying = await start(t)
-    const before = openDescriptors().filter((path) => path === file.path).length
-    t.is(before, 0)
     for (let i = 0; i < 5; i++) {
       const going = await start(t)
       const clients = await Promise.all([going.connect(), going.connect(), going.connect()])
@@ -54,9 +62,34 @@ test.serial(
       for (const client of clients) t.true((await client.drain()) < file.bytes.length)
       t.is(sha256(await other.take(file.bytes.length)), sha256(file.bytes))
     }
-    await until('the files to be closed', () => !openDescriptors().includes(file.path))
+    await until('the files to be closed', () => heldOpen() === 1)
   },
 )
+
+test.serial('a worker thread that ends between opening a file and sending it leaves none open', async (t) => {
+  for (let i = 0; i < 3; i++) {
+    const { worker, connect } = await start(t)
+    const ended = once(worker, 'exit')
+    const client = await connect()
+    client.request('/exit')
+    t.is(await client.drain(), 0)
+    t.deepEqual(await ended, [7])
+  }
+  await until('the files to be closed', () => heldOpen() === 1)
+})
+
+test.serial('a worker thread closes what it has opened, and Node has nothing to warn of', async (t) => {
+  const { worker, connect } = await start(t)
+  const warnings: unknown[] = []
+  worker.on('message', (warning) => warnings.push(warning))
+  const client = await connect()
+  for (const path of ['/', '/slow', '/stream', '/slow', '/', '/stream']) {
+    t.is((await client.get(path)).hash, sha256(file.bytes))
+  }
+  await until('the files to be closed', () => heldOpen() === 1)
+  await worker.terminate()
+  t.deepEqual(warnings, [])
+})
 
 test.serial('a worker thread ends by itself after its last transfer', async (t) => {
   const { worker, connect } = await start(t)

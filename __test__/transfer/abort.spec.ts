@@ -1,6 +1,7 @@
 // Progress, and stopping at any point: what was reported is what the sink has, and the rest can follow.
 
 import test from 'ava'
+import { once } from 'node:events'
 import fc from 'fast-check'
 import { createReadStream, createWriteStream, fstatSync, truncateSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -56,6 +57,7 @@ test('a copy stopped anywhere has what was reported, and goes on where it stoppe
       const path2 = pathFor('sink', memory())
       const controller = new AbortController()
       const to = createWriteStream(path2)
+      await once(to, 'open')
       const moving = outcome(
         transfer(byStreams ? createReadStream(path) : opened(t, path), to, { signal: controller.signal }),
       )
