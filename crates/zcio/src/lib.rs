@@ -37,6 +37,7 @@ pub mod drivers;
 pub mod endpoint;
 pub mod kernel;
 pub mod pipe;
+pub mod pool;
 pub mod sys;
 pub mod transfer;
 
@@ -45,6 +46,7 @@ pub use drivers::reactor::{Reactor, Ticket};
 pub use endpoint::{Endpoint, Facts, Kind};
 pub use kernel::{Kernel, Linux};
 pub use pipe::Pipe;
+pub use pool::{PipePool, Plumbing};
 pub use sys::{Errno, Fd};
 pub use transfer::{
     Cause, Ending, Failure, Fallback, Mechanism, Outcome, Patience, Request, Side, Step, Transfer,

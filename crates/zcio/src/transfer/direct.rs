@@ -1,7 +1,8 @@
 //! The moves that are one call: nothing is ever in flight between source and sink.
 
+use crate::endpoint::Kind;
 use crate::kernel::Kernel;
-use crate::sys::{Errno, Result};
+use crate::sys::{Errno, Events, Result};
 
 use super::flow::{Flow, Move};
 use super::outcome::Side;
@@ -41,6 +42,45 @@ pub fn sendfile<K: Kernel>(kernel: &K, flow: &mut Flow<K>, most: u64) -> Move {
     let count = flow.at_most(most);
     let moved = kernel.sendfile(&flow.sink.handle, &flow.source.handle, flow.source_offset.as_mut(), count);
     moved_by(moved, "sendfile")
+}
+
+/// One `splice(2)` of at most `most` bytes where an end is a pipe already.
+pub fn splice<K: Kernel>(kernel: &K, flow: &mut Flow<K>, most: u64) -> Move {
+    let length = flow.at_most(most);
+    let Flow { source, source_offset, sink, sink_offset, moved, .. } = flow;
+    let spliced =
+        kernel.splice(&source.handle, source_offset.as_mut(), &sink.handle, sink_offset.as_mut(), length);
+    match spliced {
+        // A FIFO that nobody has opened for writing yet says «end» as well, but has not hung up.
+        Ok(0) if *moved == 0 && source.facts.kind == Kind::Pipe && !hung_up(kernel, &source.handle) => {
+            Move::Blocked(Side::Source)
+        }
+        Ok(0) => Move::End,
+        Ok(bytes) => Move::Bytes(bytes as u64),
+        Err(Errno::AGAIN) => blocked(kernel, flow),
+        Err(Errno::IO) if source.facts.kind == Kind::CharDevice => Move::End,
+        Err(errno) if route::demotes(errno) => Move::Refused(errno),
+        Err(Errno::PIPE) => Move::Failed(Some(Side::Sink), Errno::PIPE, "splice"),
+        Err(errno) => Move::Failed(Some(blamed(flow)), errno, "splice"),
+    }
+}
+
+/// `EAGAIN` does not say which end is not ready.
+fn blocked<K: Kernel>(kernel: &K, flow: &Flow<K>) -> Move {
+    if flow.source.facts.kind != Kind::File && !kernel.readiness(&flow.source.handle).readable() {
+        return Move::Blocked(Side::Source);
+    }
+    let sink_is_ready = kernel.readiness(&flow.sink.handle).writable();
+    if sink_is_ready { Move::Nothing } else { Move::Blocked(Side::Sink) }
+}
+
+fn hung_up<K: Kernel>(kernel: &K, handle: &K::Handle) -> bool {
+    kernel.readiness(handle).contains(Events::HUP)
+}
+
+/// A pipe has no errors of its own but `EPIPE`: what else goes wrong is the other end's.
+fn blamed<K: Kernel>(flow: &Flow<K>) -> Side {
+    if flow.source.facts.kind == Kind::Pipe { Side::Sink } else { Side::Source }
 }
 
 /// What an attempt came to. The source of these calls is a file, which never answers `EAGAIN`: the sink is full.

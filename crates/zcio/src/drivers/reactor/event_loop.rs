@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::kernel::Linux;
+use crate::pool::Plumbing;
 use crate::sys::{self, Epoll, Errno, Event, EventBuffer, EventFd, Interest};
 use crate::transfer::{Cause, Ending, Patience, Side, Step};
 
@@ -78,10 +79,15 @@ impl Inbox {
 }
 
 /// Starts the thread.
-pub(super) fn start(inbox: Arc<Inbox>, disk: Arc<DiskPool>) -> sys::Result<()> {
+pub(super) fn start(
+    inbox: Arc<Inbox>,
+    disk: Arc<DiskPool>,
+    plumbing: Arc<Plumbing<Linux<'static>>>,
+) -> sys::Result<()> {
     let epoll = Epoll::new()?;
     epoll.add(&inbox.wake, WAKE, Interest::READABLE)?;
-    let mut event_loop = EventLoop { epoll, inbox, disk, places: HashMap::new(), ready: Vec::new() };
+    let mut event_loop =
+        EventLoop { epoll, inbox, disk, plumbing, places: HashMap::new(), ready: Vec::new() };
     let spawned = thread::Builder::new().name("zcio-reactor".into()).spawn(move || event_loop.run());
     spawned.map(drop).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(Errno::AGAIN.raw())))
 }
@@ -98,6 +104,7 @@ struct EventLoop {
     epoll: Epoll,
     inbox: Arc<Inbox>,
     disk: Arc<DiskPool>,
+    plumbing: Arc<Plumbing<Linux<'static>>>,
     places: HashMap<u64, Place>,
     /// Jobs to give a turn, in order.
     ready: Vec<u64>,
@@ -108,6 +115,9 @@ impl EventLoop {
         sys::block_all_signals();
         let mut events = EventBuffer::with_capacity(EVENTS);
         loop {
+            if self.places.is_empty() {
+                self.plumbing.pipes.clear();
+            }
             // With jobs that can go on, only look; else sleep until something happens.
             let timeout = (!self.ready.is_empty()).then_some(Duration::ZERO);
             // Nothing that epoll_wait(2) may answer can happen to a descriptor of our own.
@@ -171,7 +181,7 @@ impl EventLoop {
 
     fn turn(&mut self, id: u64) {
         let Some(Place::Here { mut job, .. }) = self.places.remove(&id) else { return };
-        match job.advance(Patience::None) {
+        match job.advance(&self.plumbing, Patience::None) {
             Step::Again => self.place(job, true),
             Step::Wait(side) => self.park(job, side),
             Step::Disk => {
@@ -187,7 +197,7 @@ impl EventLoop {
             Ok(()) => self.place(job, false),
             Err(errno) => {
                 let cause = Cause::System { errno, call: "epoll_ctl" };
-                let failure = job.transfer.stop(&Linux::new(), cause, Some(side));
+                let failure = job.transfer.stop(&self.plumbing, cause, Some(side));
                 self.end(job, Err(failure));
             }
         }
