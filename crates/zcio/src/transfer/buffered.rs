@@ -83,7 +83,7 @@ fn fill<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> Move {
         *offset += bytes as u64;
     }
     match taken {
-        Ok(0) => Move::End,
+        Ok(0) => flow.ended(kernel),
         Ok(_) => Move::Taken,
         Err(Errno::AGAIN) => Move::Blocked(Side::Source),
         // How the master of a terminal tells that its other side has been closed.

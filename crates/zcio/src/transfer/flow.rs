@@ -2,7 +2,7 @@
 
 use crate::endpoint::{Endpoint, Kind};
 use crate::kernel::Kernel;
-use crate::sys::{self, Errno};
+use crate::sys::{self, Errno, Events};
 
 use super::buffered::Carry;
 use super::outcome::Side;
@@ -63,6 +63,17 @@ impl<K: Kernel> Flow<K> {
         if let Some(remaining) = &mut self.remaining {
             *remaining = remaining.saturating_sub(bytes);
         }
+    }
+
+    /// What a source means that gave nothing. A FIFO that nobody has opened for writing yet says «end» as well, but
+    /// has not hung up.
+    pub fn ended(&self, kernel: &K) -> Move {
+        let Endpoint { handle, facts } = &self.source;
+        let is_fresh = self.moved == 0 && facts.kind == Kind::Pipe;
+        if is_fresh && !kernel.readiness(handle).contains(Events::HUP) {
+            return Move::Blocked(Side::Source);
+        }
+        Move::End
     }
 
     /// Where in the source file the next byte is.

@@ -2,8 +2,8 @@
 //!
 //! [`Transfer::advance`] makes the calls of one turn and says where the transfer then stands; a
 //! [driver](crate::drivers) waits for what it names, and calls again. All control flow of a transfer is in this
-//! file: the [`route`] says which mechanisms to try, [`direct`] and [`buffered`] make one attempt each and decide
-//! nothing. One mechanism hands over to the next only with nothing in flight, at the exact byte.
+//! file: the [`route`] says which mechanisms to try; [`direct`], [`relay`] and [`buffered`] make one attempt each and
+//! decide nothing. One mechanism hands over to the next only with nothing in flight, at the exact byte.
 
 mod buffered;
 mod direct;
@@ -36,6 +36,9 @@ const TURN: u64 = 1 << 20;
 /// The most one call copies between files: some 10 ms, so that progress and abort are prompt, and the call's own
 /// cost is nothing.
 const FILE_TURN: u64 = 32 << 20;
+
+/// The most calls in one turn: a peer that sends byte by byte must not keep the thread for a megabyte of them.
+const CALLS: u32 = 128;
 
 /// A transfer under way.
 #[derive(Debug)]
@@ -138,14 +141,16 @@ impl<K: Kernel> Transfer<K> {
     pub fn advance(&mut self, plumbing: &Plumbing<K>, patience: Patience) -> Step {
         let kernel = &plumbing.kernel;
         let mut turn = if self.is_between_files() { FILE_TURN } else { TURN };
+        let mut calls = CALLS;
         // Invariant: what has been taken from the source and not reached the sink is in `flow`, and nowhere else.
         loop {
             if self.flow.remaining == Some(0) {
                 return self.finish(kernel, patience);
             }
-            if turn == 0 {
+            if turn == 0 || calls == 0 {
                 return Step::Again;
             }
+            calls -= 1;
             if patience == Patience::None && !self.is_ready(kernel, turn) {
                 return Step::Disk;
             }
@@ -217,11 +222,14 @@ impl<K: Kernel> Transfer<K> {
     }
 
     /// A call that has moved nothing and says «end» may just not know how to read this file: those of /proc have
-    /// no size, and some kernels' `copy_file_range` returns 0 there. Only `read(2)` is believed.
+    /// no size, and some kernels' `copy_file_range` returns 0 there. Only `read(2)` is believed. A stream's end can
+    /// be read only once, and is what it says.
     fn is_really_over(&self, kernel: &K) -> bool {
+        let Endpoint { handle, facts } = &self.flow.source;
         self.moved_by_rung > 0
             || self.mechanism() == Mechanism::ReadWrite
-            || kernel.read(&self.flow.source.handle, &mut [0], Some(self.flow.source_position())) == Ok(0)
+            || matches!(facts.kind, Kind::Pipe | Kind::Socket | Kind::CharDevice)
+            || kernel.read(handle, &mut [0], Some(self.flow.source_position())) == Ok(0)
     }
 
     /// Both ends were ready and nothing moved: they may not agree on what ready is. Not for ever.

@@ -38,13 +38,7 @@ impl<H> Relay<H> {
     /// The same with other handles on the same pipe.
     pub fn map<L>(self, convert: impl Fn(H) -> Result<L>) -> Result<Relay<L>> {
         let Self { conduit, held, full } = self;
-        let conduit = match conduit {
-            Some(Conduit { reader, writer, capacity }) => {
-                Some(Conduit { reader: convert(reader)?, writer: convert(writer)?, capacity })
-            }
-            None => None,
-        };
-        Ok(Relay { conduit, held, full })
+        Ok(Relay { conduit: conduit.map(|conduit| conduit.map(convert)).transpose()?, held, full })
     }
 }
 
@@ -116,11 +110,9 @@ fn drain<K: Kernel>(plumbing: &Plumbing<K>, flow: &mut Flow<K>) -> Move {
     }
 }
 
-/// Reads what the pipe holds into the carry.
+/// Reads what the pipe holds into the carry, and closes it.
 pub fn pour_out<K: Kernel>(plumbing: &Plumbing<K>, flow: &mut Flow<K>) {
-    let Plumbing { kernel, pipes } = plumbing;
     let Some(conduit) = flow.relay.conduit.take() else { return };
     flow.carry
-        .append(std::mem::take(&mut flow.relay.held), |buffer| kernel.read(&conduit.reader, buffer, None));
-    pipes.discard(conduit);
+        .append(std::mem::take(&mut flow.relay.held), |buffer| plumbing.kernel.read(&conduit.reader, buffer, None));
 }

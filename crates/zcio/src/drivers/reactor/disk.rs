@@ -88,9 +88,9 @@ impl DiskPool {
         match job.advance(&self.plumbing, Patience::Disk) {
             Step::Again | Step::Disk => self.queue().jobs.push_back(job),
             Step::Wait(side) => self.inbox.park(job, side),
-            // A job that the event loop knows must leave it before its descriptors close.
-            Step::End(ending) if job.watched != [false; 2] => self.inbox.end(job, ending),
-            Step::End(ending) => job.end(ending),
+            // These came straight here. What the event loop knows must leave it before its descriptors close.
+            Step::End(ending) if job.transfer.is_between_files() => job.end(ending),
+            Step::End(ending) => self.inbox.end(job, ending),
         }
     }
 

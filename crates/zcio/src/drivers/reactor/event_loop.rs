@@ -23,6 +23,9 @@ const WAKE: u64 = 0;
 /// Events taken from the kernel at once; more are found at the next look.
 const EVENTS: usize = 256;
 
+/// So long nothing has happened when the pipes that are kept for the next relay are closed.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// What other threads ask of the event loop.
 #[derive(Debug)]
 pub(super) struct Inbox {
@@ -115,13 +118,12 @@ impl EventLoop {
         sys::block_all_signals();
         let mut events = EventBuffer::with_capacity(EVENTS);
         loop {
-            if self.places.is_empty() {
+            let timeout = self.timeout();
+            // Nothing that epoll_wait(2) may answer can happen to a descriptor of our own.
+            let happened = self.epoll.wait(&mut events, timeout);
+            if timeout == Some(QUIET) && happened == Ok(0) {
                 self.plumbing.pipes.clear();
             }
-            // With jobs that can go on, only look; else sleep until something happens.
-            let timeout = (!self.ready.is_empty()).then_some(Duration::ZERO);
-            // Nothing that epoll_wait(2) may answer can happen to a descriptor of our own.
-            let _ = self.epoll.wait(&mut events, timeout);
             for event in events.iter() {
                 self.notice(event);
             }
@@ -129,6 +131,15 @@ impl EventLoop {
                 self.turn(id);
             }
         }
+    }
+
+    /// With jobs that can go on, only look; else sleep until something happens, or until kept pipes are not worth
+    /// their descriptors. A disk worker that gives one back sends its job here afterwards, or goes on with it.
+    fn timeout(&self) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        (self.plumbing.pipes.kept() > 0).then_some(QUIET)
     }
 
     fn notice(&mut self, event: Event) {
