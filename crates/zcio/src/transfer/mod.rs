@@ -216,8 +216,11 @@ impl<K: Kernel> Transfer<K> {
             return false;
         }
         source.facts.kind != Kind::File || self.flow.is_carrying() || {
-            let length = self.flow.at_most(turn) as u64;
-            residency::is_resident(kernel, source, self.flow.source_position(), length)
+            // Behind the end nothing is cold: what is asked for must not reach there.
+            let position = self.flow.source_position();
+            let to_the_end = source.facts.size.saturating_sub(position);
+            let length = (self.flow.at_most(turn) as u64).min(to_the_end);
+            residency::is_resident(kernel, source, position, length)
         }
     }
 
