@@ -98,8 +98,7 @@ fn moved_by(moved: Result<usize>, call: &'static str) -> Move {
 /// The source is a file: no space, a limit, a peer that is gone can only be the sink's. Of the rest the call does not
 /// tell whose it is: `ESTALE`, say, or a server that does not answer.
 fn failed(errno: Errno, call: &'static str) -> Move {
-    const OF_THE_SINK: [Errno; 5] =
-        [Errno::NOSPC, Errno::DQUOT, Errno::FBIG, Errno::PIPE, Errno::CONNRESET];
+    const OF_THE_SINK: [Errno; 5] = [Errno::NOSPC, Errno::DQUOT, Errno::FBIG, Errno::PIPE, Errno::CONNRESET];
     if route::demotes(errno) {
         return Move::Refused(errno);
     }

@@ -113,6 +113,7 @@ fn drain<K: Kernel>(plumbing: &Plumbing<K>, flow: &mut Flow<K>) -> Move {
 /// Reads what the pipe holds into the carry, and closes it.
 pub fn pour_out<K: Kernel>(plumbing: &Plumbing<K>, flow: &mut Flow<K>) {
     let Some(conduit) = flow.relay.conduit.take() else { return };
-    flow.carry
-        .append(std::mem::take(&mut flow.relay.held), |buffer| plumbing.kernel.read(&conduit.reader, buffer, None));
+    flow.carry.append(std::mem::take(&mut flow.relay.held), |buffer| {
+        plumbing.kernel.read(&conduit.reader, buffer, None)
+    });
 }

@@ -212,8 +212,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         Errno::ACCES,
         Errno::TXTBSY,
     ];
-    const FAILURES: [Errno; 5] =
-        [Errno::NOSPC, Errno::FBIG, Errno::PIPE, Errno::CONNRESET, Errno::STALE];
+    const FAILURES: [Errno; 5] = [Errno::NOSPC, Errno::FBIG, Errno::PIPE, Errno::CONNRESET, Errno::STALE];
     prop_oneof![
         4 => Just(Answer::Full),
         6 => (1..150_000_usize).prop_map(Answer::Short),

@@ -147,7 +147,9 @@ impl Simulated {
     fn to_blame(&self, call: &str, sides: &[Side], errno: Errno) -> Option<Side> {
         match (call, sides) {
             ("copy_file_range" | "sendfile" | "ioctl_ficlonerange", _) if errno == Errno::STALE => None,
-            ("splice", [_, _]) if errno != Errno::PIPE && self.source.kind != Kind::Pipe => Some(Side::Source),
+            ("splice", [_, _]) if errno != Errno::PIPE && self.source.kind != Kind::Pipe => {
+                Some(Side::Source)
+            }
             (_, [side]) => Some(*side),
             _ => Some(Side::Sink),
         }

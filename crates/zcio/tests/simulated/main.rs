@@ -53,7 +53,8 @@ fn config() -> ProptestConfig {
 #[test]
 fn an_end_is_confirmed_for_each_mechanism() {
     let script = vec![Error(Errno::XDEV), Short(1000), Error(Errno::XDEV)];
-    let case = Case { blind: &["sendfile", "splice"], script, patient: true, ..Case::plain(5000, Kind::File) };
+    let case =
+        Case { blind: &["sendfile", "splice"], script, patient: true, ..Case::plain(5000, Kind::File) };
     let plumbing = Plumbing::new(case.kernel());
     let outcome = drive(&case, &plumbing, case.transfer().unwrap()).unwrap().unwrap();
     assert_eq!((outcome.bytes, outcome.mechanism), (5000, Mechanism::ReadWrite));
@@ -168,7 +169,8 @@ fn the_end_was_reached_or_the_failure_explains(
         Err(failure) => match failure.cause {
             Cause::CopyRequired => prop_assert!(!case.request.fallback),
             Cause::Canceled => prop_assert!(case.stop_before.is_some()),
-            Cause::System { errno: Errno::IO, call: "write" | "splice" } if kernel.refused_silently.get() => {}
+            Cause::System { errno: Errno::IO, call: "write" | "splice" } if kernel.refused_silently.get() => {
+            }
             Cause::System { errno, call } => {
                 prop_assert_eq!(kernel.last_error.get(), Some((errno, call, failure.side)));
             }
