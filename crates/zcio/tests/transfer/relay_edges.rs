@@ -127,25 +127,10 @@ fn a_terminal_whose_other_side_closes_ends_well() {
     assert_eq!(transfer(&master, &file(b"")).unwrap().bytes, 0, "it ends before it has begun");
 }
 
-/// A pseudoterminal that does not change what goes through.
+/// Both sides of a terminal.
 fn terminal() -> (OwnedFd, File) {
-    use std::os::fd::AsRawFd;
-    let master = OpenOptions::new().read(true).write(true).open("/dev/ptmx").unwrap();
-    let mut unlock = 0;
-    let mut number = 0;
-    // SAFETY: both calls take a pointer to one int, which lives here.
-    unsafe {
-        assert_eq!(libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw mut unlock), 0);
-        assert_eq!(libc::ioctl(master.as_raw_fd(), libc::TIOCGPTN, &raw mut number), 0);
-    }
-    let no_terminal_of_ours = nix::fcntl::OFlag::O_NOCTTY.bits();
-    let slave = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(no_terminal_of_ours)
-        .open(format!("/dev/pts/{number}"))
-        .unwrap();
-    (master.into(), slave)
+    let sides = nix::pty::openpty(None, None).unwrap();
+    (sides.master, sides.slave.into())
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn a_source_that_is_reset_is_an_error_of_the_source_and_what_came_before_has_arr
         Err(failure) => {
             assert_eq!(failure.cause, Cause::System { errno: Errno::CONNRESET, call: "splice" });
             assert_eq!(failure.side, Some(Side::Source));
-            assert_eq!(failure.outcome.bytes as usize, content(&sink).len());
+            assert_eq!(failure.outcome.bytes, content(&sink).len() as u64);
         }
     }
 }
