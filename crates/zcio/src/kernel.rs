@@ -1,6 +1,6 @@
 //! The calls the engine may make, and nothing else.
 //!
-//! Everything in [`transfer`](crate::transfer) reaches the operating system through [`Kernel`], so that tests can
+//! Everything in [`transfer`](mod@crate::transfer) reaches the operating system through [`Kernel`], so that tests can
 //! put a simulated kernel here and walk every interleaving of short counts and errors. [`Linux`] is the real one:
 //! each method is the wrapper of the same name in [`sys`], without a decision of its own. Dispatch is static.
 

@@ -2,7 +2,7 @@
 //!
 //! [`Transfer::advance`] makes the calls of one turn and says where the transfer then stands; a
 //! [driver](crate::drivers) waits for what it names, and calls again. All control flow of a transfer is in this
-//! file: the [`route`] says which mechanisms to try; [`direct`], [`relay`] and [`buffered`] make one attempt each and
+//! file: the [`route`] says which mechanisms to try; `direct`, `relay` and `buffered` make one attempt each and
 //! decide nothing. One mechanism hands over to the next only with nothing in flight, at the exact byte.
 
 mod buffered;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::thread;
 use std::time::Duration;
 
@@ -123,6 +124,26 @@ fn a_relay_to_a_file_leaves_no_pipe_and_no_trace() {
         }
         assert!(eventually(|| pipes() == before), "{} pipes with nothing to do", pipes());
     });
+}
+
+/// It has nothing, has not hung up, and makes no edge: whether the first writer writes or just goes.
+#[test]
+fn a_fifo_is_waited_for_until_its_first_writer_has_been_there() {
+    let folder = tempfile::tempdir().unwrap();
+    for words in [&b"some words"[..], b""] {
+        let path = folder.path().join(words.len().to_string());
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let nonblocking = nix::fcntl::OFlag::O_NONBLOCK.bits();
+        let source = fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(&path).unwrap();
+        let (sink, peer) = socket();
+        let started = start(&source, &sink);
+        assert!(started.is_under_way(), "nobody has written yet");
+        fs::OpenOptions::new().write(true).open(&path).unwrap().write_all(words).unwrap();
+        let outcome = started.end().unwrap();
+        assert_eq!((outcome.bytes, outcome.mechanism), (words.len() as u64, Mechanism::Splice));
+        drop(sink);
+        assert_eq!(receive(peer).join().unwrap(), words);
+    }
 }
 
 /// Only those wait with bytes in a pipe whose sink is full.

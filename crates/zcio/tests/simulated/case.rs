@@ -9,7 +9,8 @@ use zcio::endpoint::Identity;
 use zcio::sys::Result;
 use zcio::{Endpoint, Errno, Facts, Failure, Kind, Request, Side, Transfer};
 
-use crate::kernel::{Answer, End, Handle, Simulated};
+use crate::ends::{Answer, End, Handle};
+use crate::kernel::Simulated;
 use crate::ring::Rings;
 
 /// Long enough for several buffers of read and write.

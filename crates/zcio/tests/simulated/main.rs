@@ -1,6 +1,7 @@
 //! The engine over a simulated kernel: whatever the calls answer, no byte is lost, doubled or out of place.
 
 mod case;
+mod ends;
 mod kernel;
 mod pool;
 mod residency;
@@ -12,8 +13,9 @@ use zcio::transfer::route;
 use zcio::{Cause, Ending, Errno, Kind, Mechanism, Outcome, Patience, Plumbing, Step, Transfer};
 
 use case::Case;
-use kernel::Answer::{Error, Short};
-use kernel::{CONTENT, Simulated};
+use ends::Answer::{Error, Short};
+use ends::CONTENT;
+use kernel::Simulated;
 
 proptest! {
     #![proptest_config(config())]

@@ -3,7 +3,7 @@
 use zcio::{Cause, Errno, Kind, Mechanism, Patience, Plumbing, Side, Step};
 
 use crate::case::Case;
-use crate::kernel::Answer::{Again, Error, Full, Nothing};
+use crate::ends::Answer::{Again, Error, Full, Nothing};
 use crate::kernel::Simulated;
 
 /// From one socket to another.

@@ -5,7 +5,8 @@ use zcio::transfer::residency::remember;
 use zcio::{Endpoint, Errno, Facts, Kind, Patience, Plumbing, Side, Step};
 
 use crate::case::Case;
-use crate::kernel::{Handle, Simulated};
+use crate::ends::Handle;
+use crate::kernel::Simulated;
 
 const UNKNOWN: Result<bool> = Err(Errno::OPNOTSUPP);
 
