@@ -4,7 +4,10 @@
 //! the error, since only there the call's arguments have names. Arguments are validated there as well.
 
 #![deny(unsafe_code)]
-#![cfg_attr(test, allow(dead_code, reason = "without Node.js nothing calls it: it is tested from JavaScript"))]
+#![cfg_attr(
+    test,
+    allow(dead_code, reason = "without Node.js nothing calls it: it is tested from JavaScript")
+)]
 #![allow(clippy::needless_pass_by_value, reason = "Node-API hands values over")]
 
 mod convert;

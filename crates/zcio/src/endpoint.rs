@@ -121,9 +121,15 @@ impl Facts {
             return Err(Refusal::System { errno: Errno::BADF, call: "read" });
         }
         let kind = kind_of(&fd, &stat)?;
-        let position = if kind == Kind::File { sys::seek_position(&fd) } else { Ok(0) };
-        let position = position.map_err(|errno| Refusal::System { errno, call: "lseek" })?;
-        Ok(Self { position, ..Self::new(kind, flags, &stat) })
+        if kind != Kind::File {
+            return Ok(Self::new(kind, flags, &stat));
+        }
+        match sys::seek_position(&fd) {
+            Ok(position) => Ok(Self { position, ..Self::new(kind, flags, &stat) }),
+            // A file in name only, such as trace_pipe: it is read as it comes.
+            Err(Errno::SPIPE) => Ok(Self::new(Kind::Other, flags, &stat)),
+            Err(errno) => Err(Refusal::System { errno, call: "lseek" }),
+        }
     }
 
     /// A descriptor that the caller took from a connected, nonblocking stream socket. No system call.

@@ -1,12 +1,12 @@
 //! The calls the engine may make, and nothing else.
 //!
-//! Everything in [`transfer`](crate::transfer) reaches the operating system through [`Kernel`], so that tests can
+//! Everything in [`transfer`](mod@crate::transfer) reaches the operating system through [`Kernel`], so that tests can
 //! put a simulated kernel here and walk every interleaving of short counts and errors. [`Linux`] is the real one:
 //! each method is the wrapper of the same name in [`sys`], without a decision of its own. Dispatch is static.
 
 use std::fmt::Debug;
 
-use crate::sys::{self, Fd, FileSystem, Result};
+use crate::sys::{self, Events, Fd, FileSystem, Result, SpliceFlags};
 
 /// Where a call reads or writes: at the descriptor's own position (which the call then moves), or at an offset
 /// that is advanced in place and leaves the position alone.
@@ -47,6 +47,28 @@ pub trait Kernel {
 
     /// `write(2)`, or `pwrite(2)` with an offset (which it does not advance).
     fn write(&self, sink: &Self::Handle, bytes: &[u8], offset: Option<u64>) -> Result<usize>;
+
+    /// Moves bytes between a pipe and something else by reference: `splice(2)`, never waiting on the pipe.
+    fn splice(
+        &self,
+        source: &Self::Handle,
+        source_offset: Offset,
+        sink: &Self::Handle,
+        sink_offset: Offset,
+        length: usize,
+    ) -> Result<usize>;
+
+    /// A new pipe, reader and writer: `pipe2(2)`.
+    fn pipe(&self) -> Result<(Self::Handle, Self::Handle)>;
+
+    /// Bytes a pipe can take when every slot holds a full page: `F_GETPIPE_SZ`.
+    fn pipe_capacity(&self, pipe: &Self::Handle) -> Result<usize>;
+
+    /// Asks for another capacity and returns the one there is then: `F_SETPIPE_SZ`.
+    fn set_pipe_capacity(&self, pipe: &Self::Handle, bytes: usize) -> Result<usize>;
+
+    /// What `poll(2)` says of it now.
+    fn readiness(&self, handle: &Self::Handle) -> Events;
 
     /// `recv(2)` with `MSG_DONTWAIT`: never waits, whatever the socket's flags.
     fn receive(&self, socket: &Self::Handle, buffer: &mut [u8]) -> Result<usize>;
@@ -111,6 +133,33 @@ impl<'fd> Kernel for Linux<'fd> {
             Some(offset) => sys::pwrite(sink, bytes, offset),
             None => sys::write(sink, bytes),
         }
+    }
+
+    fn splice(
+        &self,
+        source: &Fd<'fd>,
+        source_offset: Offset,
+        sink: &Fd<'fd>,
+        sink_offset: Offset,
+        length: usize,
+    ) -> Result<usize> {
+        sys::splice(source, source_offset, sink, sink_offset, length, SpliceFlags::NONBLOCK)
+    }
+
+    fn pipe(&self) -> Result<(Fd<'fd>, Fd<'fd>)> {
+        sys::pipe().map(|(reader, writer)| (reader.into(), writer.into()))
+    }
+
+    fn pipe_capacity(&self, pipe: &Fd<'fd>) -> Result<usize> {
+        sys::pipe_capacity(pipe)
+    }
+
+    fn set_pipe_capacity(&self, pipe: &Fd<'fd>, bytes: usize) -> Result<usize> {
+        sys::set_pipe_capacity(pipe, bytes)
+    }
+
+    fn readiness(&self, handle: &Fd<'fd>) -> Events {
+        sys::readiness(handle)
     }
 
     fn receive(&self, socket: &Fd<'fd>, buffer: &mut [u8]) -> Result<usize> {

@@ -27,6 +27,7 @@
 //! | [`sys`] | nothing: one man page a file; the only place with `unsafe`, nix or libc |
 //! | [`kernel`] | which calls the engine may make; tests put a simulated kernel here |
 //! | [`endpoint`], [`pipe`] | what a descriptor is; what a pipe of our own is |
+//! | [`pool`] | how many pipes there are, how large, and who has one; with the kernel it is what a driver lends |
 //! | [`transfer`](mod@transfer) | which call next ([`transfer::route`] is the table), and what its answer means; never waits |
 //! | [`drivers`] | who waits: the calling thread ([`drivers::blocking`]) or one for all ([`Reactor`]) |
 
@@ -37,6 +38,7 @@ pub mod drivers;
 pub mod endpoint;
 pub mod kernel;
 pub mod pipe;
+pub mod pool;
 pub mod sys;
 pub mod transfer;
 
@@ -45,6 +47,7 @@ pub use drivers::reactor::{Reactor, Ticket};
 pub use endpoint::{Endpoint, Facts, Kind};
 pub use kernel::{Kernel, Linux};
 pub use pipe::Pipe;
+pub use pool::{PipePool, Plumbing};
 pub use sys::{Errno, Fd};
 pub use transfer::{
     Cause, Ending, Failure, Fallback, Mechanism, Outcome, Patience, Request, Side, Step, Transfer,

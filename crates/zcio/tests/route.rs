@@ -4,7 +4,7 @@ use zcio::endpoint::Identity;
 use zcio::transfer::route::{self, Pair, RULES, Rule};
 use zcio::{Errno, Facts, Kind, Mechanism, Request};
 
-use Mechanism::{CopyFileRange, ReadWrite, Reflink, Sendfile};
+use Mechanism::{CopyFileRange, ReadWrite, Reflink, Sendfile, Splice};
 
 fn end(kind: Kind) -> Facts {
     let identity = Identity { device: 1, inode: 1, modified: (0, 0) };
@@ -35,11 +35,13 @@ fn every_ladder_is_in_order_and_ends_with_what_can_move_anything() {
 
 #[test]
 fn files_have_ways_that_others_have_not() {
-    assert_eq!(route::ladder(Kind::File, Kind::File), [Reflink, CopyFileRange, Sendfile, ReadWrite]);
+    assert_eq!(route::ladder(Kind::File, Kind::File), [Reflink, CopyFileRange, Sendfile, Splice, ReadWrite]);
     for kind in Kind::ALL.into_iter().filter(|&kind| kind != Kind::File) {
-        assert_eq!(route::ladder(Kind::File, kind), [Sendfile, ReadWrite], "sendfile(2) writes to anything");
-        let from = route::ladder(kind, Kind::File);
-        assert!(!from.iter().any(|rung| [Reflink, CopyFileRange, Sendfile].contains(rung)), "from {kind:?}");
+        let to = if kind == Kind::Pipe { Splice } else { Sendfile };
+        assert_eq!(route::ladder(Kind::File, kind), [to, ReadWrite]);
+        for sink in Kind::ALL {
+            assert_eq!(route::ladder(kind, sink), [Splice, ReadWrite], "from {kind:?} to {sink:?}");
+        }
     }
 }
 
@@ -73,8 +75,14 @@ fn a_snapshot_is_not_sent_by_reference_but_files_may_share_blocks() {
     let snapshot = Request { snapshot: true, ..Request::default() };
     for kind in [Kind::Pipe, Kind::Socket, Kind::CharDevice, Kind::Other] {
         assert_eq!(refusal(Sendfile, end(Kind::File), end(kind), snapshot), Some("SNAPSHOT"));
+        assert_eq!(refusal(Splice, end(Kind::File), end(kind), snapshot), Some("SNAPSHOT"));
+        assert_eq!(
+            refusal(Splice, end(kind), end(Kind::Socket), snapshot),
+            None,
+            "nobody writes to a stream"
+        );
     }
-    for mechanism in [Reflink, CopyFileRange, Sendfile] {
+    for mechanism in [Reflink, CopyFileRange, Sendfile, Splice] {
         assert_eq!(refusal(mechanism, end(Kind::File), empty_file(), snapshot), None);
     }
 }
@@ -82,14 +90,14 @@ fn a_snapshot_is_not_sent_by_reference_but_files_may_share_blocks() {
 /// A pipe takes it nevertheless: the flag means nothing there.
 #[test]
 fn an_appending_sink_takes_writes_only() {
-    for mechanism in [Reflink, CopyFileRange, Sendfile] {
+    for mechanism in [Reflink, CopyFileRange, Sendfile, Splice] {
         for kind in [Kind::File, Kind::Socket, Kind::CharDevice] {
             let sink = Facts { append: true, ..end(kind) };
             assert_eq!(refusal(mechanism, end(Kind::File), sink, Request::default()), Some("O_APPEND"));
         }
     }
     let pipe = Facts { append: true, ..end(Kind::Pipe) };
-    assert_eq!(refusal(Sendfile, end(Kind::File), pipe, Request::default()), None);
+    assert_eq!(refusal(Splice, end(Kind::File), pipe, Request::default()), None);
 }
 
 #[test]
@@ -98,6 +106,7 @@ fn a_file_that_goes_round_the_page_cache_has_no_pages_to_send() {
     let (file, socket) = (end(Kind::File), end(Kind::Socket));
     assert_eq!(refusal(Sendfile, direct(file), socket, Request::default()), Some("O_DIRECT"));
     assert_eq!(refusal(Sendfile, file, direct(empty_file()), Request::default()), Some("O_DIRECT"));
+    assert_eq!(refusal(Splice, socket, direct(empty_file()), Request::default()), Some("O_DIRECT"));
     assert_eq!(refusal(CopyFileRange, direct(file), empty_file(), Request::default()), None);
 }
 
@@ -127,6 +136,7 @@ fn sendfile_cannot_write_at_an_offset() {
     let request = Request { sink_start: Some(0), ..Request::default() };
     assert_eq!(refusal(Sendfile, end(Kind::File), empty_file(), request), Some("SINK_START"));
     assert_eq!(refusal(CopyFileRange, end(Kind::File), empty_file(), request), None);
+    assert_eq!(refusal(Splice, end(Kind::File), empty_file(), request), None);
 }
 
 #[test]
@@ -135,6 +145,10 @@ fn a_blocking_socket_holds_up_nobody_but_its_own_thread() {
     let asynchronous = Request { asynchronous: true, ..Request::default() };
     assert_eq!(refusal(Sendfile, end(Kind::File), socket, asynchronous), Some("BLOCKING_SOCKET"));
     assert_eq!(refusal(Sendfile, end(Kind::File), socket, Request::default()), None);
+    for (source, sink) in [(socket, end(Kind::Pipe)), (end(Kind::Pipe), socket)] {
+        assert_eq!(refusal(Splice, source, sink, asynchronous), Some("BLOCKING_SOCKET"));
+        assert_eq!(refusal(Splice, source, sink, Request::default()), None);
+    }
     assert_eq!(refusal(Sendfile, end(Kind::File), end(Kind::Socket), asynchronous), None);
 }
 
@@ -153,11 +167,14 @@ fn not_this_way_is_not_the_same_as_not_at_all() {
         Errno::TXTBSY,
         Errno::NOTTY,
         Errno::OVERFLOW,
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOBUFS,
     ] {
         assert!(route::demotes(errno), "{errno}");
     }
     for errno in
-        [Errno::NOSPC, Errno::DQUOT, Errno::FBIG, Errno::PIPE, Errno::CONNRESET, Errno::AGAIN, Errno::NOMEM]
+        [Errno::NOSPC, Errno::DQUOT, Errno::FBIG, Errno::PIPE, Errno::CONNRESET, Errno::AGAIN, Errno::STALE]
     {
         assert!(!route::demotes(errno), "{errno}");
     }

@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 
 use crate::endpoint::{Endpoint, Facts};
 use crate::kernel::{Kernel, Linux};
+use crate::pool::Plumbing;
 use crate::sys::{self, Fd};
 use crate::transfer::{Cause, Ending, Failure, Patience, Request, Side, Step, Transfer};
 
@@ -31,14 +32,14 @@ pub fn transfer_with(source: &impl AsFd, sink: &impl AsFd, request: Request) -> 
 /// # Errors
 /// See [`Failure`].
 pub fn drive(mut transfer: Transfer<Linux<'_>>) -> Ending {
-    let kernel = Linux::new();
+    let plumbing = Plumbing::default();
     loop {
         // A sink that is gone must be an error in the result, not a signal in the caller's process.
-        match sys::without_signals(|| transfer.advance(&kernel, Patience::Disk)) {
+        match sys::without_signals(|| transfer.advance(&plumbing, Patience::Disk)) {
             Step::Again | Step::Disk => {}
             Step::Wait(side) => {
                 if let Err((errno, call)) = wait(&transfer, side) {
-                    return Err(transfer.stop(&kernel, Cause::System { errno, call }, Some(side)));
+                    return Err(transfer.stop(&plumbing, Cause::System { errno, call }, Some(side)));
                 }
             }
             Step::End(ending) => return ending,

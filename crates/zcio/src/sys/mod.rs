@@ -49,7 +49,7 @@ pub use memfd::{Seals, add_seals, memfd, seals};
 pub use open::{CURRENT_DIRECTORY, OpenFlags, ResolveFlags, open, open_cached, openat, openat2};
 pub use pages::{Pages, page_size};
 pub use pipe::{buffered, pipe, pipe_capacity, set_pipe_capacity};
-pub use poll::{Events, Interest, PollFd, poll, wait_readable, wait_writable};
+pub use poll::{Events, Interest, PollFd, poll, readiness, wait_readable, wait_writable};
 pub use reflink::{reflink, reflink_range};
 pub use seek::{seek_by, seek_data, seek_hole, seek_position, seek_to};
 pub use sendfile::{MAX_COUNT, sendfile};

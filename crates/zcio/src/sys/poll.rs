@@ -128,6 +128,15 @@ pub fn wait_writable(fd: impl AsFd, timeout: Option<Duration>) -> Result<bool> {
     wait(fd, Interest::WRITABLE, timeout)
 }
 
+/// What can be said of `fd` now, without waiting. A descriptor that poll(2) refuses has every readiness.
+pub fn readiness(fd: impl AsFd) -> Events {
+    let mut asked = [PollFd::new(fd.as_fd(), Interest::READABLE | Interest::WRITABLE)];
+    if poll(&mut asked, Some(Duration::ZERO)).is_err() {
+        return Events::all();
+    }
+    asked[0].events()
+}
+
 fn wait(fd: impl AsFd, interest: Interest, timeout: Option<Duration>) -> Result<bool> {
     poll(&mut [PollFd::new(fd.as_fd(), interest)], timeout).map(|ready| ready > 0)
 }

@@ -2,7 +2,7 @@
 
 use crate::endpoint::Kind;
 use crate::kernel::Kernel;
-use crate::sys::Errno;
+use crate::sys::{Errno, Result};
 
 use super::flow::{Flow, Move};
 use super::outcome::Side;
@@ -13,79 +13,101 @@ const CAPACITY: usize = 128 * 1024;
 /// What a file opened with `O_DIRECT` asks of the memory it is read into; no device has larger blocks.
 const ALIGNMENT: usize = 4096;
 
-/// Bytes taken from the source and not yet accepted by the sink: `bytes[start..]`.
+/// Bytes taken from the source and not yet accepted by the sink: `memory[start..end]`.
 #[derive(Debug, Default)]
 pub struct Carry {
-    bytes: Vec<u8>,
+    memory: Vec<u8>,
     start: usize,
+    end: usize,
 }
 
 impl Carry {
     /// What the sink has not accepted.
     #[must_use]
     pub fn pending(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        &self.memory[self.start..self.end]
     }
 
     /// Gives it away.
     pub fn take(&mut self) -> Vec<u8> {
-        let pending = self.bytes.split_off(self.start);
-        *self = Self::default();
-        pending
+        let mut carry = std::mem::take(self);
+        carry.memory.truncate(carry.end);
+        carry.memory.split_off(carry.start)
     }
-}
 
-/// One read where nothing is pending, then one write.
-pub fn read_write<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> Move {
-    if flow.carry.pending().is_empty() {
-        match fill(kernel, flow) {
-            Ok(0) => return Move::End,
-            Ok(_) => {}
-            Err(Errno::AGAIN) => return Move::Blocked(Side::Source),
-            Err(errno) => return Move::Failed(Some(Side::Source), errno, "read"),
+    /// Reads up to `most` bytes in place of what was there. Without any an idle source holds no memory.
+    pub fn read(&mut self, most: usize, read: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
+        self.make_room(most);
+        let taken = read(&mut self.memory[self.start..][..most]);
+        self.end = self.start + taken.unwrap_or(0);
+        if self.pending().is_empty() {
+            *self = Self::default();
+        }
+        taken
+    }
+
+    /// Adds what `read` gives, up to `most` bytes, behind what is pending.
+    pub fn append(&mut self, most: usize, mut read: impl FnMut(&mut [u8]) -> Result<usize>) {
+        self.memory.truncate(self.end);
+        self.memory.resize(self.end + most, 0);
+        while self.end < self.memory.len() {
+            match read(&mut self.memory[self.end..]) {
+                Ok(bytes) if bytes > 0 => self.end += bytes,
+                _ => break,
+            }
         }
     }
-    match drain(kernel, flow) {
-        // Not an error that write(2) knows; but to try again would be to spin.
-        Ok(0) => Move::Failed(Some(Side::Sink), Errno::IO, "write"),
-        Ok(bytes) => Move::Bytes(bytes as u64),
-        Err(Errno::AGAIN) => Move::Blocked(Side::Sink),
-        Err(errno) => Move::Failed(Some(Side::Sink), errno, "write"),
+
+    fn make_room(&mut self, most: usize) {
+        if self.memory.len() < most + ALIGNMENT {
+            self.memory = vec![0; most + ALIGNMENT];
+        }
+        self.start = self.memory.as_ptr().align_offset(ALIGNMENT);
+        self.end = self.start;
     }
 }
 
-fn fill<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> crate::sys::Result<usize> {
+/// One read where nothing is pending, else one write.
+pub fn read_write<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> Move {
+    if flow.carry.pending().is_empty() { fill(kernel, flow) } else { drain(kernel, flow) }
+}
+
+fn fill<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> Move {
     let most = flow.at_most(CAPACITY as u64);
     let Flow { source, source_offset, carry, .. } = flow;
-    carry.bytes.resize(most + ALIGNMENT, 0);
-    carry.start = carry.bytes.as_ptr().align_offset(ALIGNMENT);
-    let buffer = &mut carry.bytes[carry.start..][..most];
-    let read = if source.facts.kind == Kind::Socket {
-        kernel.receive(&source.handle, buffer)
-    } else {
-        kernel.read(&source.handle, buffer, *source_offset)
-    };
-    carry.bytes.truncate(carry.start + read.unwrap_or(0));
-    // An idle source holds no buffer: this gives the memory back.
-    if carry.pending().is_empty() {
-        *carry = Carry::default();
-    }
-    if let (Some(offset), Ok(bytes)) = (source_offset, read) {
+    let taken = carry.read(most, |buffer| match source.facts.kind {
+        Kind::Socket => kernel.receive(&source.handle, buffer),
+        _ => kernel.read(&source.handle, buffer, *source_offset),
+    });
+    if let (Some(offset), Ok(bytes)) = (source_offset, taken) {
         *offset += bytes as u64;
     }
-    read
+    match taken {
+        Ok(0) => flow.ended(kernel),
+        Ok(_) => Move::Taken,
+        Err(Errno::AGAIN) => Move::Blocked(Side::Source),
+        // How the master of a terminal tells that its other side has been closed.
+        Err(Errno::IO) if source.facts.kind == Kind::CharDevice => Move::End,
+        Err(errno) => Move::Failed(Some(Side::Source), errno, "read"),
+    }
 }
 
-fn drain<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> crate::sys::Result<usize> {
+fn drain<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> Move {
     let Flow { sink, sink_offset, carry, .. } = flow;
-    let written = if sink.facts.kind == Kind::Socket {
-        kernel.send(&sink.handle, carry.pending())
-    } else {
-        kernel.write(&sink.handle, carry.pending(), *sink_offset)
-    }?;
-    carry.start += written;
+    let written = match sink.facts.kind {
+        Kind::Socket => kernel.send(&sink.handle, carry.pending()),
+        _ => kernel.write(&sink.handle, carry.pending(), *sink_offset),
+    };
+    let bytes = match written {
+        // Not an answer that write(2) knows; but to try again would be to spin.
+        Ok(0) => return Move::Failed(Some(Side::Sink), Errno::IO, "write"),
+        Ok(bytes) => bytes,
+        Err(Errno::AGAIN) => return Move::Blocked(Side::Sink),
+        Err(errno) => return Move::Failed(Some(Side::Sink), errno, "write"),
+    };
+    carry.start += bytes;
     if let Some(offset) = sink_offset {
-        *offset += written as u64;
+        *offset += bytes as u64;
     }
-    Ok(written)
+    Move::Bytes(bytes as u64)
 }

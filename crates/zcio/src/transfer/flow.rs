@@ -2,16 +2,21 @@
 
 use crate::endpoint::{Endpoint, Kind};
 use crate::kernel::Kernel;
-use crate::sys::{self, Errno};
+use crate::sys::{self, Errno, Events};
 
 use super::buffered::Carry;
 use super::outcome::Side;
+use super::relay::Relay;
 
 /// What one attempt came to.
 #[derive(Debug)]
 pub enum Move {
     /// The sink accepted so many bytes.
     Bytes(u64),
+    /// Bytes were taken from the source, and are on their way.
+    Taken,
+    /// Both ends say they are ready, and yet nothing moved.
+    Nothing,
     /// The source has no more.
     End,
     /// This end is not ready.
@@ -37,8 +42,10 @@ pub struct Flow<K: Kernel> {
     pub remaining: Option<u64>,
     /// Bytes that the sink has accepted.
     pub moved: u64,
-    /// Bytes between the two.
+    /// Bytes between the two, in user space.
     pub carry: Carry,
+    /// Bytes between the two, in a pipe.
+    pub relay: Relay<K::Handle>,
 }
 
 impl<K: Kernel> Flow<K> {
@@ -58,6 +65,17 @@ impl<K: Kernel> Flow<K> {
         }
     }
 
+    /// What a source means that gave nothing. A FIFO that nobody has opened for writing yet says «end» as well, but
+    /// has not hung up.
+    pub fn ended(&self, kernel: &K) -> Move {
+        let Endpoint { handle, facts } = &self.source;
+        let is_fresh = self.moved == 0 && facts.kind == Kind::Pipe;
+        if is_fresh && !kernel.readiness(handle).contains(Events::HUP) {
+            return Move::Blocked(Side::Source);
+        }
+        Move::End
+    }
+
     /// Where in the source file the next byte is.
     pub fn source_position(&self) -> u64 {
         self.source_offset.unwrap_or(self.source.facts.position + self.moved)
@@ -74,6 +92,11 @@ impl<K: Kernel> Flow<K> {
         Ok(())
     }
 
+    /// Whether bytes have been taken from the source that the sink has not accepted.
+    pub fn is_carrying(&self) -> bool {
+        self.relay.held() > 0 || !self.carry.pending().is_empty()
+    }
+
     /// Gives back what was read and not accepted: to a file by moving its position, else to the caller.
     pub fn take_back(&mut self, kernel: &K) -> Vec<u8> {
         let pending = self.carry.take();
@@ -86,10 +109,15 @@ impl<K: Kernel> Flow<K> {
     }
 
     /// The same with other handles on the same ends.
-    pub fn with_handles<L: Kernel>(self, source: L::Handle, sink: L::Handle) -> Flow<L> {
-        let Self { source: from, sink: to, source_offset, sink_offset, remaining, moved, carry } = self;
+    pub fn with_handles<L: Kernel>(
+        self,
+        source: L::Handle,
+        sink: L::Handle,
+        relay: Relay<L::Handle>,
+    ) -> Flow<L> {
+        let Self { source: from, sink: to, source_offset, sink_offset, remaining, moved, carry, .. } = self;
         let source = Endpoint { handle: source, facts: from.facts };
         let sink = Endpoint { handle: sink, facts: to.facts };
-        Flow { source, sink, source_offset, sink_offset, remaining, moved, carry }
+        Flow { source, sink, source_offset, sink_offset, remaining, moved, carry, relay }
     }
 }

@@ -2,55 +2,32 @@
 //!
 //! [`Transfer::advance`] makes the calls of one turn and says where the transfer then stands; a
 //! [driver](crate::drivers) waits for what it names, and calls again. All control flow of a transfer is in this
-//! file: the [`route`] says which mechanisms to try, [`direct`] and [`buffered`] make one attempt each and decide
-//! nothing. One mechanism hands over to the next only with nothing in flight, at the exact byte.
+//! file: the [`route`] says which mechanisms to try; `direct`, `relay` and `buffered` make one attempt each and
+//! decide nothing. One mechanism hands over to the next only with nothing in flight, at the exact byte.
 
 mod buffered;
 mod direct;
 mod flow;
 pub mod outcome;
+mod relay;
+mod request;
 pub mod residency;
 pub mod route;
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::endpoint::{Endpoint, Facts, Kind};
 use crate::kernel::{Kernel, Linux};
-use crate::sys::{self, Errno, Fd};
+use crate::pool::Plumbing;
+use crate::sys::{self, Fd};
 
 use flow::{Flow, Move};
 pub use outcome::{Cause, Ending, Failure, Fallback, Mechanism, Outcome, Patience, Side, Step};
+use relay::Relay;
+pub use request::Request;
+use request::{Refused, bound_to_itself, check};
 use route::Pair;
-
-/// What is wanted of a transfer. The default: everything from here on, the best way there is, else by copying.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request {
-    /// First byte of a file source, whose position then stays; `None`: from its position, which moves.
-    pub start: Option<u64>,
-    /// The same for a file sink.
-    pub sink_start: Option<u64>,
-    /// At most so many bytes; `None`: to the end of the source.
-    pub length: Option<u64>,
-    /// Go through user space where the kernel offers no other way. Off: fail with [`Cause::CopyRequired`].
-    pub fallback: bool,
-    /// Never pass pages by reference, so that the receiver does not see later writes to the source.
-    pub snapshot: bool,
-    /// The driver must not be held up by a descriptor without `O_NONBLOCK`.
-    pub asynchronous: bool,
-}
-
-impl Default for Request {
-    fn default() -> Self {
-        Self {
-            start: None,
-            sink_start: None,
-            length: None,
-            fallback: true,
-            snapshot: false,
-            asynchronous: false,
-        }
-    }
-}
 
 /// The most one call moves to something that is not a file, and one turn of a transfer: one call's worth keeps a
 /// fast receiver from holding its thread (nginx stops at 2 MiB for the same reason).
@@ -59,6 +36,9 @@ const TURN: u64 = 1 << 20;
 /// The most one call copies between files: some 10 ms, so that progress and abort are prompt, and the call's own
 /// cost is nothing.
 const FILE_TURN: u64 = 32 << 20;
+
+/// The most calls in one turn: a peer that sends byte by byte must not keep the thread for a megabyte of them.
+const CALLS: u32 = 128;
 
 /// A transfer under way.
 #[derive(Debug)]
@@ -69,8 +49,13 @@ pub struct Transfer<K: Kernel> {
     rung: usize,
     /// Bytes moved by the present rung: tells «not this way» from «no more».
     moved_by_rung: u64,
+    /// Attempts since the last byte that moved nothing although both ends were ready.
+    idle_attempts: u32,
     fallbacks: Vec<Fallback>,
 }
+
+/// More than any race explains.
+const IDLE_ATTEMPTS: u32 = 16;
 
 impl<K: Kernel> Transfer<K> {
     /// Prepares a transfer; nothing moves yet.
@@ -98,8 +83,17 @@ impl<K: Kernel> Transfer<K> {
             remaining: request.length,
             moved: 0,
             carry: buffered::Carry::default(),
+            relay: relay::Relay::default(),
         };
-        let mut transfer = Self { flow, request, ladder, rung: 0, moved_by_rung: 0, fallbacks: Vec::new() };
+        let mut transfer = Self {
+            flow,
+            request,
+            ladder,
+            rung: 0,
+            moved_by_rung: 0,
+            idle_attempts: 0,
+            fallbacks: Vec::new(),
+        };
         match transfer.skip_ruled_out() {
             Ok(()) => Ok(transfer),
             Err(cause) => Err(transfer.failure(cause, None, Vec::new())),
@@ -137,78 +131,92 @@ impl<K: Kernel> Transfer<K> {
         [Side::Source, Side::Sink].into_iter().find(blocks)
     }
 
-    /// Whether its calls may wait for a disk even where nothing is to be read from one: writing a file can be
-    /// throttled, cloning and copying are the file system's own affair.
+    /// Whether both ends are files: then every call may wait for a disk, and none for a peer.
     #[must_use]
-    pub fn belongs_on_disk_thread(&self) -> bool {
-        self.flow.sink.facts.kind == Kind::File
+    pub fn is_between_files(&self) -> bool {
+        self.flow.source.facts.kind == Kind::File && self.flow.sink.facts.kind == Kind::File
     }
 
     /// Makes the calls of one turn.
-    pub fn advance(&mut self, kernel: &K, patience: Patience) -> Step {
-        let mut turn = if self.belongs_on_disk_thread() { FILE_TURN } else { TURN };
-        // Invariant: nothing is in flight but `flow.carry`; `flow.moved` bytes have reached the sink.
+    pub fn advance(&mut self, plumbing: &Plumbing<K>, patience: Patience) -> Step {
+        let kernel = &plumbing.kernel;
+        let mut turn = if self.is_between_files() { FILE_TURN } else { TURN };
+        let mut calls = CALLS;
+        // Invariant: what has been taken from the source and not reached the sink is in `flow`, and nowhere else.
         loop {
             if self.flow.remaining == Some(0) {
                 return self.finish(kernel, patience);
             }
-            if turn == 0 {
+            if turn == 0 || calls == 0 {
                 return Step::Again;
             }
+            calls -= 1;
             if patience == Patience::None && !self.is_ready(kernel, turn) {
                 return Step::Disk;
             }
-            match self.attempt(kernel, turn) {
+            let ended = match self.attempt(plumbing, turn) {
                 Move::Bytes(bytes) => {
-                    self.flow.count(bytes);
-                    self.moved_by_rung += bytes;
+                    self.count(bytes);
                     turn = turn.saturating_sub(bytes);
+                    continue;
                 }
-                Move::End if self.is_really_over(kernel) => return self.finish(kernel, patience),
-                Move::End => {
-                    if let Err(cause) = self.demote("EMPTY") {
-                        return Step::End(Err(self.stop(kernel, cause, None)));
-                    }
-                }
+                Move::Taken => continue,
                 Move::Blocked(side) => return Step::Wait(side),
-                Move::Refused(errno) => {
-                    if let Err(cause) = self.demote(errno.name()) {
-                        return Step::End(Err(self.stop(kernel, cause, None)));
-                    }
-                }
-                Move::Failed(side, errno, call) => {
-                    return Step::End(Err(self.stop(kernel, Cause::System { errno, call }, side)));
-                }
+                Move::End if self.is_really_over(kernel) => return self.finish(kernel, patience),
+                Move::End => self.demote("EMPTY"),
+                Move::Refused(errno) => self.demote(errno.name()),
+                Move::Nothing => self.try_once_more(),
+                Move::Failed(side, errno, call) => Err((Cause::System { errno, call }, side)),
+            };
+            if let Err((cause, side)) = ended {
+                return Step::End(Err(self.stop(plumbing, cause, side)));
             }
         }
     }
 
     /// Ends it early: what was taken from the source and not accepted by the sink is given back.
-    pub fn stop(&mut self, kernel: &K, cause: Cause, side: Option<Side>) -> Failure {
-        let residual = self.flow.take_back(kernel);
+    pub fn stop(&mut self, plumbing: &Plumbing<K>, cause: Cause, side: Option<Side>) -> Failure {
+        relay::pour_out(plumbing, &mut self.flow);
+        let residual = self.flow.take_back(&plumbing.kernel);
         self.failure(cause, side, residual)
     }
 
-    fn attempt(&mut self, kernel: &K, most: u64) -> Move {
+    fn attempt(&mut self, plumbing: &Plumbing<K>, most: u64) -> Move {
+        let kernel = &plumbing.kernel;
         match self.mechanism() {
             Mechanism::Reflink => direct::reflink(kernel, &mut self.flow),
             Mechanism::CopyFileRange => direct::copy_file_range(kernel, &mut self.flow, most),
             Mechanism::Sendfile => direct::sendfile(kernel, &mut self.flow, most),
+            Mechanism::Splice if self.has_pipe() => direct::splice(kernel, &mut self.flow, most),
+            Mechanism::Splice => relay::splice(plumbing, &mut self.flow, most),
             Mechanism::ReadWrite => buffered::read_write(kernel, &mut self.flow),
         }
+    }
+
+    fn count(&mut self, bytes: u64) {
+        self.flow.count(bytes);
+        self.moved_by_rung += bytes;
+        self.idle_attempts = 0;
     }
 
     fn mechanism(&self) -> Mechanism {
         self.ladder[self.rung.min(self.ladder.len() - 1)]
     }
 
+    fn has_pipe(&self) -> bool {
+        let ends = [&self.flow.source, &self.flow.sink];
+        ends.into_iter().any(|end| end.facts.kind == Kind::Pipe)
+    }
+
     /// Whether the next attempt can be made on a thread that must not wait for a disk.
     fn is_ready(&self, kernel: &K, turn: u64) -> bool {
-        if self.belongs_on_disk_thread() {
+        let Flow { source, sink, .. } = &self.flow;
+        let writes_now = self.flow.is_carrying() || self.has_pipe();
+        if sink.facts.kind == Kind::File && (writes_now || source.facts.kind == Kind::File) {
             return false;
         }
-        let source = &self.flow.source;
-        source.facts.kind != Kind::File || !self.flow.carry.pending().is_empty() || {
+        source.facts.kind != Kind::File || self.flow.is_carrying() || {
+            // Behind the end nothing is cold: what is asked for must not reach there.
             let position = self.flow.source_position();
             let to_the_end = source.facts.size.saturating_sub(position);
             let length = (self.flow.at_most(turn) as u64).min(to_the_end);
@@ -217,19 +225,28 @@ impl<K: Kernel> Transfer<K> {
     }
 
     /// A call that has moved nothing and says «end» may just not know how to read this file: those of /proc have
-    /// no size, and some kernels' `copy_file_range` returns 0 there. Only `read(2)` is believed.
+    /// no size, and some kernels' `copy_file_range` returns 0 there. Only `read(2)` is believed. A stream's end can
+    /// be read only once, and is what it says.
     fn is_really_over(&self, kernel: &K) -> bool {
+        let Endpoint { handle, facts } = &self.flow.source;
         self.moved_by_rung > 0
             || self.mechanism() == Mechanism::ReadWrite
-            || kernel.read(&self.flow.source.handle, &mut [0], Some(self.flow.source_position())) == Ok(0)
+            || matches!(facts.kind, Kind::Pipe | Kind::Socket | Kind::CharDevice)
+            || kernel.read(handle, &mut [0], Some(self.flow.source_position())) == Ok(0)
+    }
+
+    /// Both ends were ready and nothing moved: they may not agree on what ready is. Not for ever.
+    fn try_once_more(&mut self) -> Result<(), Refused> {
+        self.idle_attempts += 1;
+        if self.idle_attempts < IDLE_ATTEMPTS { Ok(()) } else { self.demote("NO_PROGRESS") }
     }
 
     /// Gives up the present rung for the next that fits, at the byte where it stood.
-    fn demote(&mut self, code: &'static str) -> Result<(), Cause> {
+    fn demote(&mut self, code: &'static str) -> Result<(), Refused> {
         self.fallbacks.push(Fallback { mechanism: self.mechanism(), code });
         self.rung += 1;
         self.moved_by_rung = 0;
-        self.skip_ruled_out()
+        self.skip_ruled_out().map_err(|cause| (cause, None))
     }
 
     /// Moves on to the first rung, from the present one, that no rule excludes.
@@ -246,9 +263,7 @@ impl<K: Kernel> Transfer<K> {
     }
 
     fn finish(&mut self, kernel: &K, patience: Patience) -> Step {
-        if patience == Patience::Disk
-            && self.flow.source.facts.kind == Kind::File
-            && !self.belongs_on_disk_thread()
+        if patience == Patience::Disk && self.flow.source.facts.kind == Kind::File && !self.is_between_files()
         {
             residency::remember(kernel, &self.flow.source);
         }
@@ -275,18 +290,26 @@ impl Transfer<Linux<'_>> {
     /// # Errors
     /// `EMFILE`, `ENFILE`; the transfer has then been stopped.
     pub fn into_owned(mut self) -> Result<Transfer<Linux<'static>>, Failure> {
+        match self.own_handles() {
+            Ok((source, sink, relay)) => {
+                let Self { flow, request, ladder, rung, moved_by_rung, idle_attempts, fallbacks } = self;
+                let flow = flow.with_handles(source.into(), sink.into(), relay);
+                Ok(Transfer { flow, request, ladder, rung, moved_by_rung, idle_attempts, fallbacks })
+            }
+            Err(errno) => {
+                let cause = Cause::System { errno, call: "fcntl" };
+                Err(self.stop(&Plumbing::default(), cause, None))
+            }
+        }
+    }
+
+    fn own_handles(&mut self) -> sys::Result<(Arc<OwnedFd>, Arc<OwnedFd>, Relay<Fd<'static>>)> {
         let share = |side| match self.handle(side) {
             Fd::Shared(fd) => Ok(Arc::clone(fd)),
             fd => sys::duplicate(fd).map(Arc::new),
         };
-        match share(Side::Source).and_then(|source| Ok((source, share(Side::Sink)?))) {
-            Ok((source, sink)) => {
-                let Self { flow, request, ladder, rung, moved_by_rung, fallbacks } = self;
-                let flow = flow.with_handles(source.into(), sink.into());
-                Ok(Transfer { flow, request, ladder, rung, moved_by_rung, fallbacks })
-            }
-            Err(errno) => Err(self.stop(&Linux::new(), Cause::System { errno, call: "fcntl" }, None)),
-        }
+        let (source, sink) = (share(Side::Source)?, share(Side::Sink)?);
+        Ok((source, sink, std::mem::take(&mut self.flow.relay).map(Fd::into_shared)?))
     }
 
     /// Gives it a descriptor of its own for this end, in place of one that others have too.
@@ -301,45 +324,4 @@ impl Transfer<Linux<'_>> {
         }
         Ok(())
     }
-}
-
-/// Refuses what could only fail, before anything has moved.
-fn check(pair: Pair<'_>) -> Result<(), (Cause, Option<Side>)> {
-    let Pair { source, sink, request } = pair;
-    let system = |errno, call, side| Err((Cause::System { errno, call }, Some(side)));
-    if !source.readable {
-        return system(Errno::BADF, "read", Side::Source);
-    }
-    if !sink.writable {
-        return system(Errno::BADF, "write", Side::Sink);
-    }
-    for (facts, offset, side) in
-        [(source, request.start, Side::Source), (sink, request.sink_start, Side::Sink)]
-    {
-        if offset.is_some() && matches!(facts.kind, Kind::Pipe | Kind::Socket) {
-            return system(Errno::SPIPE, "lseek", side);
-        }
-        if request.asynchronous && facts.can_block() && facts.kind != Kind::Socket {
-            return Err((Cause::Blocking, Some(side)));
-        }
-    }
-    Ok(())
-}
-
-/// The length of a transfer within one file, which must end where the file ends now (it would chase its own tail)
-/// and must not write what it has yet to read.
-fn bound_to_itself(pair: Pair<'_>) -> Result<Option<u64>, (Cause, Option<Side>)> {
-    let Pair { source, sink, request } = pair;
-    let same =
-        source.kind == Kind::File && sink.kind == Kind::File && source.identity.is_same_file(&sink.identity);
-    if !same {
-        return Ok(request.length);
-    }
-    let start = request.start.unwrap_or(source.position);
-    let length = source.size.saturating_sub(start).min(request.length.unwrap_or(u64::MAX));
-    let sink_start = if sink.append { sink.size } else { request.sink_start.unwrap_or(sink.position) };
-    if start < sink_start.saturating_add(length) && sink_start < start.saturating_add(length) {
-        return Err((Cause::Unsupported("source and sink overlap in one file"), None));
-    }
-    Ok(Some(length))
 }

@@ -34,6 +34,8 @@ pub enum Mechanism {
     CopyFileRange,
     /// The page cache's pages go to the sink by reference: `sendfile(2)`.
     Sendfile,
+    /// References to pages go through a pipe: `splice(2)`.
+    Splice,
     /// Through user space: `read(2)` and `write(2)`.
     ReadWrite,
 }
@@ -46,6 +48,7 @@ impl Mechanism {
             Self::Reflink => "reflink",
             Self::CopyFileRange => "copy_file_range",
             Self::Sendfile => "sendfile",
+            Self::Splice => "splice",
             Self::ReadWrite => "read_write",
         }
     }

@@ -9,15 +9,16 @@ use crate::endpoint::{Facts, Kind};
 use crate::sys::Errno;
 
 use super::Request;
-use super::outcome::Mechanism::{self, CopyFileRange, ReadWrite, Reflink, Sendfile};
+use super::outcome::Mechanism::{self, CopyFileRange, ReadWrite, Reflink, Sendfile, Splice};
 
 /// The mechanisms for a pair of kinds, best first. The last of a ladder can move anything that can be read.
 #[must_use]
 pub const fn ladder(source: Kind, sink: Kind) -> &'static [Mechanism] {
     match (source, sink) {
-        (Kind::File, Kind::File) => &[Reflink, CopyFileRange, Sendfile, ReadWrite],
+        (Kind::File, Kind::File) => &[Reflink, CopyFileRange, Sendfile, Splice, ReadWrite],
+        (Kind::File, Kind::Pipe) => &[Splice, ReadWrite],
         (Kind::File, _) => &[Sendfile, ReadWrite],
-        _ => &[ReadWrite],
+        _ => &[Splice, ReadWrite],
     }
 }
 
@@ -49,19 +50,21 @@ pub const RULES: &[Rule] = &[
     Rule {
         code: "SNAPSHOT",
         reason: "pages sent by reference would show later writes to the file",
-        excludes: &[Sendfile],
-        applies: |pair| pair.request.snapshot && pair.sink.kind != Kind::File,
+        excludes: &[Sendfile, Splice],
+        applies: |pair| {
+            pair.request.snapshot && pair.source.kind == Kind::File && pair.sink.kind != Kind::File
+        },
     },
     Rule {
         code: "O_APPEND",
         reason: "the kernel refuses a sink opened with O_APPEND",
-        excludes: &[Reflink, CopyFileRange, Sendfile],
+        excludes: &[Reflink, CopyFileRange, Sendfile, Splice],
         applies: |pair| pair.sink.append && pair.sink.kind != Kind::Pipe,
     },
     Rule {
         code: "O_DIRECT",
         reason: "a file opened with O_DIRECT has no pages to pass on",
-        excludes: &[Sendfile],
+        excludes: &[Sendfile, Splice],
         applies: |pair| pair.source.direct || pair.sink.direct,
     },
     Rule {
@@ -78,9 +81,9 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         code: "BLOCKING_SOCKET",
-        reason: "sendfile(2) on a socket without O_NONBLOCK would hold up its thread",
-        excludes: &[Sendfile],
-        applies: |pair| pair.request.asynchronous && pair.sink.can_block(),
+        reason: "sendfile(2) and splice(2) on a socket without O_NONBLOCK would hold up their thread",
+        excludes: &[Sendfile, Splice],
+        applies: |pair| pair.request.asynchronous && (pair.source.can_block() || pair.sink.can_block()),
     },
 ];
 
@@ -105,7 +108,7 @@ pub fn ruled_out(mechanism: Mechanism, pair: Pair<'_>) -> Option<&'static Rule> 
 /// `ENOTTY`: a kernel without `FICLONERANGE`, such as gVisor's; `ETXTBSY`: a swap file.
 #[must_use]
 pub fn demotes(errno: Errno) -> bool {
-    const REFUSALS: [Errno; 12] = [
+    const REFUSALS: [Errno; 15] = [
         Errno::INVAL,
         Errno::NOSYS,
         Errno::OPNOTSUPP,
@@ -118,6 +121,10 @@ pub fn demotes(errno: Errno) -> bool {
         Errno::NOTTY,
         Errno::OVERFLOW,
         Errno::TXTBSY,
+        // No pipe to be had for a relay.
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOBUFS,
     ];
     REFUSALS.contains(&errno)
 }

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use zcio::sys::{self, OpenFlags};
 use zcio::{Fallback, Outcome};
 
+pub mod ends;
+
 /// Bytes of which no two pages are alike.
 pub fn bytes(length: usize) -> Vec<u8> {
     let mut bytes: Vec<u8> =

@@ -6,6 +6,7 @@ mod common;
 mod cancel;
 mod many;
 mod process;
+mod relay;
 mod waiting;
 
 use std::os::fd::AsFd;

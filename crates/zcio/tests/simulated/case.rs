@@ -9,7 +9,9 @@ use zcio::endpoint::Identity;
 use zcio::sys::Result;
 use zcio::{Endpoint, Errno, Facts, Failure, Kind, Request, Side, Transfer};
 
-use crate::kernel::{Answer, End, Simulated};
+use crate::ends::{Answer, End, Handle};
+use crate::kernel::Simulated;
+use crate::ring::Rings;
 
 /// Long enough for several buffers of read and write.
 const LONGEST: usize = 400_000;
@@ -26,6 +28,12 @@ pub struct Case {
     pub blind: &'static [&'static str],
     pub request: Request,
     pub script: Vec<Answer>,
+    /// Where both ends are, if they are files: the engine remembers for the whole process which ones were warm.
+    pub device: u64,
+    /// A source that is a pipe is a FIFO without a writer, at first.
+    pub unopened: bool,
+    /// Slots of the pipes to be had, `None` being none; whether they grow; and bytes a slot refers to.
+    pub pipes: (Vec<Option<usize>>, bool, usize),
     pub resident: Vec<Result<bool>>,
     /// Driven as by the reactor (files go to the disk pool), or by a thread of its own.
     pub patient: bool,
@@ -45,6 +53,9 @@ impl Case {
             blind: &[],
             request: Request::default(),
             script: Vec::new(),
+            device: 2,
+            unopened: false,
+            pipes: (Vec::new(), true, 4096),
             resident: Vec::new(),
             patient: false,
             stop_before: None,
@@ -53,7 +64,7 @@ impl Case {
 
     pub fn kernel(&self) -> Simulated {
         let end = |kind: Kind, append, position| End {
-            is_file: kind == Kind::File,
+            kind,
             append,
             position: Cell::new(if kind == Kind::File { position } else { 0 }),
         };
@@ -71,19 +82,30 @@ impl Case {
             last_error: Cell::new(None),
             refused_silently: Cell::new(false),
             fruitless: Cell::new(0),
+            unopened: Cell::new(self.unopened && self.source == Kind::Pipe),
+            rings: Rings {
+                granted: RefCell::new(VecDeque::from(self.pipes.0.clone())),
+                may_grow: self.pipes.1,
+                piece: self.pipes.2,
+                made: RefCell::default(),
+            },
         }
     }
 
     pub fn transfer(&self) -> std::result::Result<Transfer<Simulated>, Failure> {
         let endpoint = |handle, facts| Endpoint { handle, facts };
         let (source, sink) = (self.facts(Side::Source), self.facts(Side::Sink));
-        Transfer::new(endpoint(Side::Source, source), endpoint(Side::Sink, sink), self.request)
+        Transfer::new(
+            endpoint(Handle::End(Side::Source), source),
+            endpoint(Handle::End(Side::Sink), sink),
+            self.request,
+        )
     }
 
     pub fn facts(&self, side: Side) -> Facts {
         let (kind, size, position, inode) = match side {
             Side::Source => {
-                (self.source, if self.blind.len() > 1 { 0 } else { self.lengths.0 }, self.positions.0, 1)
+                (self.source, if self.blind.len() > 2 { 0 } else { self.lengths.0 }, self.positions.0, 1)
             }
             Side::Sink => (self.sink, self.lengths.1, self.positions.1, 2),
         };
@@ -93,7 +115,7 @@ impl Case {
             append: side == Side::Sink && self.append,
             size: of_file(size),
             position: of_file(position),
-            identity: Identity { device: 1, inode, modified: (0, 0) },
+            identity: Identity { device: self.device, inode, modified: (0, 0) },
             ..Facts::stream_socket()
         }
     }
@@ -122,7 +144,7 @@ pub fn cases() -> impl Strategy<Value = Case> {
     let ends = (kind(), kind(), lengths, prop::bool::weighted(0.2), blind());
     let script = prop::collection::vec(answer(), 0..40);
     let driver = (prop::collection::vec(resident(), 0..6), any::<bool>(), option::weighted(0.2, 0..20_usize));
-    (ends, script, driver).prop_flat_map(|(ends, script, driver)| {
+    (ends, script, driver, pipes()).prop_flat_map(|(ends, script, driver, (unopened, pipes))| {
         let (source, sink, lengths, append, blind) = ends;
         let append = append && sink == Kind::File;
         let request = request(source, sink, append, lengths.0);
@@ -136,6 +158,9 @@ pub fn cases() -> impl Strategy<Value = Case> {
             blind,
             request,
             script: script.clone(),
+            device: 1,
+            unopened,
+            pipes: pipes.clone(),
             resident: driver.0.clone(),
             patient: driver.1,
             stop_before: driver.2,
@@ -144,8 +169,17 @@ pub fn cases() -> impl Strategy<Value = Case> {
 }
 
 fn blind() -> impl Strategy<Value = &'static [&'static str]> {
-    const BOTH: &[&str] = &["copy_file_range", "sendfile"];
-    prop_oneof![8 => Just(&BOTH[..0]), 1 => Just(BOTH), 1 => Just(&BOTH[..1]), 1 => Just(&BOTH[1..])]
+    const ALL: &[&str] = &["copy_file_range", "sendfile", "splice"];
+    prop_oneof![8 => Just(&ALL[..0]), 1 => Just(ALL), 1 => Just(&ALL[..1]), 1 => Just(&ALL[1..2])]
+}
+
+/// Whether there is no writer yet, and what the engine's own pipes are like.
+#[allow(clippy::type_complexity, reason = "drawn once, taken apart at once")]
+fn pipes() -> impl Strategy<Value = (bool, (Vec<Option<usize>>, bool, usize))> {
+    let granted = prop_oneof![8 => Just(Some(16)), 1 => Just(Some(2)), 1 => Just(None)];
+    let piece = prop_oneof![Just(1), Just(1448), Just(4096), 1..20_000_usize];
+    let pipes = (prop::collection::vec(granted, 0..3), any::<bool>(), piece);
+    (prop::bool::weighted(0.2), pipes)
 }
 
 fn request(source: Kind, sink: Kind, append: bool, length: usize) -> impl Strategy<Value = Request> {
@@ -179,12 +213,12 @@ fn answer() -> impl Strategy<Value = Answer> {
         Errno::ACCES,
         Errno::TXTBSY,
     ];
-    const FAILURES: [Errno; 4] = [Errno::NOSPC, Errno::FBIG, Errno::PIPE, Errno::CONNRESET];
+    const FAILURES: [Errno; 5] = [Errno::NOSPC, Errno::FBIG, Errno::PIPE, Errno::CONNRESET, Errno::STALE];
     prop_oneof![
         4 => Just(Answer::Full),
         6 => (1..150_000_usize).prop_map(Answer::Short),
         2 => (1..5_usize).prop_map(Answer::Short),
-        4 => Just(Answer::Again),
+        4 => prop::sample::select(&[Side::Source, Side::Sink][..]).prop_map(Answer::Again),
         3 => prop::sample::select(&REFUSALS[..]).prop_map(Answer::Error),
         1 => prop::sample::select(&FAILURES[..]).prop_map(Answer::Error),
         1 => (0..LONGEST).prop_map(Answer::Resize),

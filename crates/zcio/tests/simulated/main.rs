@@ -1,36 +1,42 @@
 //! The engine over a simulated kernel: whatever the calls answer, no byte is lost, doubled or out of place.
 
 mod case;
+mod ends;
 mod kernel;
+mod pool;
 mod residency;
+mod ring;
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use zcio::transfer::route;
-use zcio::{Cause, Ending, Errno, Kind, Mechanism, Outcome, Patience, Side, Step, Transfer};
+use zcio::{Cause, Ending, Errno, Kind, Mechanism, Outcome, Patience, Plumbing, Step, Transfer};
 
 use case::Case;
-use kernel::Answer::{Error, Short};
-use kernel::{CONTENT, Simulated};
+use ends::Answer::{Error, Short};
+use ends::CONTENT;
+use kernel::Simulated;
 
 proptest! {
     #![proptest_config(config())]
 
     #[test]
     fn every_byte_arrives_once_and_in_order(case in case::cases()) {
-        let kernel = case.kernel();
+        let plumbing = Plumbing::new(case.kernel());
         let ending = match case.transfer() {
-            Ok(transfer) => drive(&case, &kernel, transfer)?,
+            Ok(transfer) => drive(&case, &plumbing, transfer)?,
             Err(failure) => Err(failure),
         };
+        let kernel = &plumbing.kernel;
+        prop_assert_eq!(plumbing.pipes.lent(), 0, "a pipe is not given back");
         let outcome = match &ending {
             Ok(outcome) => outcome,
             Err(failure) => &failure.outcome,
         };
-        the_sink_holds_what_was_counted(&case, &kernel, outcome)?;
-        what_was_taken_has_arrived_or_is_given_back(&case, &kernel, outcome)?;
+        the_sink_holds_what_was_counted(&case, kernel, outcome)?;
+        what_was_taken_has_arrived_or_is_given_back(&case, kernel, outcome)?;
         the_fallbacks_name_every_rung_above(&case, outcome)?;
-        the_end_was_reached_or_the_failure_explains(&case, &kernel, &ending)?;
+        the_end_was_reached_or_the_failure_explains(&case, kernel, &ending)?;
     }
 }
 
@@ -49,30 +55,33 @@ fn config() -> ProptestConfig {
 #[test]
 fn an_end_is_confirmed_for_each_mechanism() {
     let script = vec![Error(Errno::XDEV), Short(1000), Error(Errno::XDEV)];
-    let case = Case { blind: &["sendfile"], script, patient: true, ..Case::plain(5000, Kind::File) };
-    let kernel = case.kernel();
-    let outcome = drive(&case, &kernel, case.transfer().unwrap()).unwrap().unwrap();
+    let case =
+        Case { blind: &["sendfile", "splice"], script, patient: true, ..Case::plain(5000, Kind::File) };
+    let plumbing = Plumbing::new(case.kernel());
+    let outcome = drive(&case, &plumbing, case.transfer().unwrap()).unwrap().unwrap();
     assert_eq!((outcome.bytes, outcome.mechanism), (5000, Mechanism::ReadWrite));
     let codes: Vec<_> = outcome.fallbacks.iter().map(|fallback| fallback.code).collect();
-    assert_eq!(codes, ["EXDEV", "EXDEV", "EMPTY"]);
+    assert_eq!(codes, ["EXDEV", "EXDEV", "EMPTY", "EMPTY"]);
 }
 
 /// As a driver does it; checks each step.
 fn drive(
     case: &Case,
-    kernel: &Simulated,
+    plumbing: &Plumbing<Simulated>,
     mut transfer: Transfer<Simulated>,
 ) -> Result<Ending, TestCaseError> {
+    let kernel = &plumbing.kernel;
     let mut patience = if case.patient { Patience::Disk } else { Patience::None };
     for turn in 0.. {
         if case.stop_before.is_some_and(|stop| turn >= stop) {
-            return Ok(Err(transfer.stop(kernel, Cause::Canceled, None)));
+            return Ok(Err(transfer.stop(plumbing, Cause::Canceled, None)));
         }
         let before = transfer.moved();
-        match transfer.advance(kernel, patience) {
+        match transfer.advance(plumbing, patience) {
             Step::Again => prop_assert!(transfer.moved() > before, "a turn without progress"),
             Step::Wait(side) => {
                 prop_assert_eq!(kernel.blocked.get(), Some(side), "waits for an end that is ready");
+                kernel.unopened.set(false);
                 patience = if case.patient { Patience::Disk } else { Patience::None };
             }
             Step::Disk => {
@@ -82,6 +91,8 @@ fn drive(
             Step::End(ending) => return Ok(ending),
         }
         the_sink_holds(case, kernel, transfer.moved())?;
+        prop_assert_eq!(plumbing.pipes.lent(), kernel.rings.filled(), "a pipe is held without bytes in it");
+        prop_assert_eq!(plumbing.pipes.lent() + plumbing.pipes.kept(), kernel.rings.open());
     }
     unreachable!()
 }
@@ -160,11 +171,10 @@ fn the_end_was_reached_or_the_failure_explains(
         Err(failure) => match failure.cause {
             Cause::CopyRequired => prop_assert!(!case.request.fallback),
             Cause::Canceled => prop_assert!(case.stop_before.is_some()),
-            Cause::System { errno: Errno::IO, call: "write" } if kernel.refused_silently.get() => {}
+            Cause::System { errno: Errno::IO, call: "write" | "splice" } if kernel.refused_silently.get() => {
+            }
             Cause::System { errno, call } => {
-                prop_assert_eq!(kernel.last_error.get(), Some((errno, call)));
-                let side = if call == "read" { Side::Source } else { Side::Sink };
-                prop_assert_eq!(failure.side, Some(side));
+                prop_assert_eq!(kernel.last_error.get(), Some((errno, call, failure.side)));
             }
             cause => prop_assert!(false, "not a cause for these ends: {cause:?}"),
         },

@@ -2,18 +2,19 @@
 
 use zcio::sys::Result;
 use zcio::transfer::residency::remember;
-use zcio::{Endpoint, Errno, Facts, Kind, Patience, Side, Step};
+use zcio::{Endpoint, Errno, Facts, Kind, Patience, Plumbing, Side, Step};
 
 use crate::case::Case;
+use crate::ends::Handle;
 use crate::kernel::Simulated;
 
 const UNKNOWN: Result<bool> = Err(Errno::OPNOTSUPP);
 
 /// Two turns of a file to a socket: where it was probed, and the step.
 fn first_step(case: &Case) -> (Vec<u64>, Step, Simulated) {
-    let kernel = case.kernel();
-    let step = case.transfer().unwrap().advance(&kernel, Patience::None);
-    (kernel.probed.take(), step, kernel)
+    let plumbing = Plumbing::new(case.kernel());
+    let step = case.transfer().unwrap().advance(&plumbing, Patience::None);
+    (plumbing.kernel.probed.take(), step, plumbing.kernel)
 }
 
 #[test]
@@ -68,19 +69,19 @@ fn what_the_disk_pool_has_moved_is_taken_to_be_warm_until_it_is_modified() {
         let case =
             Case { resident: vec![UNKNOWN, Ok(false), UNKNOWN, Ok(false)], ..Case::plain(9, Kind::Socket) };
         let kernel = case.kernel();
-        let file = Endpoint { handle: Side::Source, facts };
+        let file = Endpoint { handle: Handle::End(Side::Source), facts };
         zcio::transfer::residency::is_resident(&kernel, &file, 0, 9)
     };
     assert!(!is_ready(facts(1, (5, 0))));
 
     let kernel = Case { resident: vec![UNKNOWN], ..Case::plain(9, Kind::Socket) }.kernel();
-    remember(&kernel, &Endpoint { handle: Side::Source, facts: facts(1, (5, 0)) });
+    remember(&kernel, &Endpoint { handle: Handle::End(Side::Source), facts: facts(1, (5, 0)) });
     assert!(is_ready(facts(1, (5, 0))));
     assert!(!is_ready(facts(1, (5, 1))), "another version of it");
     assert!(!is_ready(facts(2, (5, 0))), "another file");
 
     // Where the file system can be asked there is nothing to remember.
     let kernel = Case { resident: vec![Ok(true)], ..Case::plain(9, Kind::Socket) }.kernel();
-    remember(&kernel, &Endpoint { handle: Side::Source, facts: facts(3, (5, 0)) });
+    remember(&kernel, &Endpoint { handle: Handle::End(Side::Source), facts: facts(3, (5, 0)) });
     assert!(!is_ready(facts(3, (5, 0))));
 }

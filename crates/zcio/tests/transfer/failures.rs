@@ -9,8 +9,8 @@ use std::thread;
 
 use zcio::sys::{self, Errno};
 use zcio::{
-    Cause, Endpoint, Facts, Failure, Linux, Mechanism, Patience, Request, Side, Step, Transfer, transfer,
-    transfer_with,
+    Cause, Endpoint, Facts, Failure, Linux, Mechanism, Patience, Plumbing, Request, Side, Step, Transfer,
+    transfer, transfer_with,
 };
 
 use crate::common::{assert_same, bytes, content, fallbacks, file, file_elsewhere, receive, send};
@@ -70,7 +70,7 @@ fn what_was_taken_from_a_socket_and_not_accepted_is_the_residual() {
         // All of it was in the pipe before the reader went.
         Ok(outcome) => assert_eq!(outcome.bytes, 100_000),
         Err(Failure { cause, side, outcome }) => {
-            assert_eq!(cause, Cause::System { errno: Errno::PIPE, call: "write" });
+            assert_eq!(cause, Cause::System { errno: Errno::PIPE, call: "splice" });
             assert_eq!(side, Some(Side::Sink));
             let moved = usize::try_from(outcome.bytes).unwrap();
             assert_same(&outcome.residual, &bytes(100_000)[moved..]);
@@ -87,7 +87,7 @@ fn a_file_that_is_cut_midway_ends_where_it_ends() {
         let sink = file(b"x");
         let mut transfer = started(&source, &sink, Request::default());
         // One turn between files is 32 MiB.
-        assert!(matches!(transfer.advance(&Linux::new(), Patience::Disk), Step::Again));
+        assert!(matches!(transfer.advance(&Plumbing::default(), Patience::Disk), Step::Again));
         source.set_len(36 * MIB as u64).unwrap();
         let outcome = to_the_end(transfer);
         assert_eq!(outcome.bytes, 36 * MIB as u64);
@@ -104,7 +104,7 @@ fn a_file_that_is_cut_while_it_is_sent_ends_where_it_ends() {
     socket.set_nonblocking(true).unwrap();
     let request = Request { length: Some(4 * MIB as u64), ..Request::default() };
     let mut transfer = started(&source, &socket, request);
-    while !matches!(transfer.advance(&Linux::new(), Patience::Disk), Step::Wait(Side::Sink)) {}
+    while !matches!(transfer.advance(&Plumbing::default(), Patience::Disk), Step::Wait(Side::Sink)) {}
     let sent = usize::try_from(transfer.moved()).unwrap();
     assert!(sent < MIB, "the peer reads nothing, so the socket is full");
 
@@ -127,7 +127,7 @@ fn a_file_that_grows_while_it_is_sent_is_sent_to_the_length_asked_for() {
     socket.set_nonblocking(true).unwrap();
     let request = Request { length: Some(2 * MIB as u64), ..Request::default() };
     let mut transfer = started(&source, &socket, request);
-    while !matches!(transfer.advance(&Linux::new(), Patience::Disk), Step::Wait(Side::Sink)) {}
+    while !matches!(transfer.advance(&Plumbing::default(), Patience::Disk), Step::Wait(Side::Sink)) {}
     source.write_all_at(&whole[2 * MIB..], 2 * MIB as u64).unwrap();
     let receiver = receive(peer);
     assert_eq!(zcio::drivers::blocking::drive(transfer).unwrap().bytes, 2 * MIB as u64);
@@ -155,7 +155,7 @@ fn read_and_write_takes_over_at_the_byte_where_the_kernel_stops() {
     for source in [file(&whole), file_elsewhere(&whole)] {
         let mut sink = file(b"x");
         let mut transfer = started(&source, &sink, Request::default());
-        assert!(matches!(transfer.advance(&Linux::new(), Patience::Disk), Step::Again));
+        assert!(matches!(transfer.advance(&Plumbing::default(), Patience::Disk), Step::Again));
         let append = nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_APPEND);
         nix::fcntl::fcntl(&sink, append).unwrap();
         let outcome = to_the_end(transfer);
@@ -174,8 +174,8 @@ fn a_file_can_be_taken_up_again_where_it_was_stopped() {
         socket.set_nonblocking(true).unwrap();
         let request = Request { snapshot, ..Request::default() };
         let mut stopped = started(&source, &socket, request);
-        while !matches!(stopped.advance(&Linux::new(), Patience::Disk), Step::Wait(Side::Sink)) {}
-        let failure = stopped.stop(&Linux::new(), Cause::Canceled, None);
+        while !matches!(stopped.advance(&Plumbing::default(), Patience::Disk), Step::Wait(Side::Sink)) {}
+        let failure = stopped.stop(&Plumbing::default(), Cause::Canceled, None);
         assert_eq!((failure.cause, failure.outcome.residual.len()), (Cause::Canceled, 0));
         let moved = failure.outcome.bytes;
         assert_eq!(source.stream_position().unwrap(), moved);

@@ -102,7 +102,7 @@ fn assert_nothing_lost(failure: &Failure, mut source: impl Read, sink: &File) {
 const MOUNT: &str = "mount -t tmpfs -o size=1m zcio /tmp";
 
 /// Runs the body where /tmp is a file system of 1 MiB, seen by that process alone; says so where it may not.
-fn in_small_tmpfs(name: &str, body: impl FnOnce()) {
+pub fn in_small_tmpfs(name: &str, body: impl FnOnce()) {
     let unshare = || {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);

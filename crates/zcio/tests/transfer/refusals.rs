@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
 use zcio::sys::{self, Errno, OpenFlags};
@@ -95,4 +96,16 @@ fn what_else_can_be_read_is_read() {
     let outcome = transfer_with(&bell.as_fd(), &sink, request);
     assert_eq!(outcome.map(|outcome| outcome.bytes), Ok(8));
     assert_eq!(content(&sink), 1_u64.to_ne_bytes());
+}
+
+/// A file in name only, which every call but read(2) takes for a mistake.
+#[test]
+fn a_regular_file_without_a_position_is_read_as_it_comes() {
+    let nonblocking = nix::fcntl::OFlag::O_NONBLOCK.bits();
+    let pipes = ["/sys/kernel/tracing/trace_pipe", "/sys/kernel/debug/tracing/trace_pipe"];
+    let open = |path| OpenOptions::new().read(true).custom_flags(nonblocking).open(path).ok();
+    let Some(source) = pipes.into_iter().find_map(open) else {
+        return eprintln!("not run: no trace_pipe to be read here");
+    };
+    assert_eq!(zcio::Facts::of(&source).unwrap().kind, zcio::Kind::Other);
 }

@@ -48,18 +48,22 @@ fn a_file_is_appended_by_read_and_write() {
     sink.write_all(b"before").unwrap();
     let outcome = transfer(&source, &sink).unwrap();
     assert_eq!(outcome.mechanism, Mechanism::ReadWrite);
-    let names = ["reflink", "copy_file_range", "sendfile"].map(|name| (name, "O_APPEND"));
+    let names = ["reflink", "copy_file_range", "sendfile", "splice"].map(|name| (name, "O_APPEND"));
     assert_eq!(fallbacks(&outcome), names);
     assert_same(&content(&sink), &[b"before", &bytes(LENGTH)[..]].concat());
     assert!(sys::status_flags(&sink).unwrap().contains(sys::StatusFlags::APPEND));
 }
 
 #[test]
-fn a_file_goes_to_pipes_and_sockets_by_sendfile() {
-    for sink in [Sink::tcp, Sink::unix, Sink::pipe] {
-        let sink = sink();
+fn a_file_goes_to_sockets_by_sendfile_and_to_pipes_by_splice() {
+    let sinks = [
+        (Sink::tcp(), Mechanism::Sendfile),
+        (Sink::unix(), Mechanism::Sendfile),
+        (Sink::pipe(), Mechanism::Splice),
+    ];
+    for (sink, mechanism) in sinks {
         let outcome = transfer(&file(&bytes(LENGTH)), &sink.fd).unwrap();
-        assert_eq!((outcome.mechanism, outcome.bytes), (Mechanism::Sendfile, LENGTH as u64), "{}", sink.name);
+        assert_eq!((outcome.mechanism, outcome.bytes), (mechanism, LENGTH as u64), "{}", sink.name);
         assert_eq!(fallbacks(&outcome), []);
         assert_same(&sink.end(), &bytes(LENGTH));
     }
@@ -171,7 +175,7 @@ fn devices_are_sources_and_sinks() {
     let sink = file(b"");
     let request = Request { length: Some(200_000), ..Request::default() };
     let outcome = transfer_with(&zero, &sink, request).unwrap();
-    assert_eq!(outcome.mechanism, Mechanism::ReadWrite);
+    assert_eq!(outcome.mechanism, Mechanism::Splice);
     assert_same(&content(&sink), &vec![0; 200_000]);
 
     let null = File::create("/dev/null").unwrap();

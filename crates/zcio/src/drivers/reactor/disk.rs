@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use crate::kernel::Linux;
+use crate::pool::Plumbing;
 use crate::sys::{self, Errno};
 use crate::transfer::{Patience, Step};
 
@@ -23,6 +25,7 @@ pub(super) struct DiskPool {
     queue: Mutex<Queue>,
     arrived: Condvar,
     inbox: Arc<Inbox>,
+    plumbing: Arc<Plumbing<Linux<'static>>>,
 }
 
 #[derive(Debug, Default)]
@@ -33,8 +36,8 @@ struct Queue {
 }
 
 impl DiskPool {
-    pub(super) fn new(inbox: Arc<Inbox>) -> Self {
-        Self { queue: Mutex::default(), arrived: Condvar::new(), inbox }
+    pub(super) fn new(inbox: Arc<Inbox>, plumbing: Arc<Plumbing<Linux<'static>>>) -> Self {
+        Self { queue: Mutex::default(), arrived: Condvar::new(), inbox, plumbing }
     }
 
     /// Queues a job, and starts a thread for it where all are busy and there may be one more.
@@ -53,7 +56,7 @@ impl DiskPool {
                 let errno = Errno::from_raw(error.raw_os_error().unwrap_or(Errno::AGAIN.raw()));
                 if let Some(job) = queue.jobs.pop_back() {
                     drop(queue);
-                    super::end_without_thread(job, errno);
+                    super::end_without_thread(job, &self.plumbing, errno);
                 }
             }
             Err(_) => self.arrived.notify_one(),
@@ -82,12 +85,12 @@ impl DiskPool {
 
     /// One turn; then the job ends, goes to the event loop, or to the end of the queue, so that many share few.
     fn run(&self, mut job: Box<Job>) {
-        match job.advance(Patience::Disk) {
+        match job.advance(&self.plumbing, Patience::Disk) {
             Step::Again | Step::Disk => self.queue().jobs.push_back(job),
             Step::Wait(side) => self.inbox.park(job, side),
-            // A job that the event loop knows must leave it before its descriptors close.
-            Step::End(ending) if job.watched != [false; 2] => self.inbox.end(job, ending),
-            Step::End(ending) => job.end(ending),
+            // These came straight here. What the event loop knows must leave it before its descriptors close.
+            Step::End(ending) if job.transfer.is_between_files() => job.end(ending),
+            Step::End(ending) => self.inbox.end(job, ending),
         }
     }
 

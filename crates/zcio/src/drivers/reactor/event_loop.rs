@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::kernel::Linux;
+use crate::pool::Plumbing;
 use crate::sys::{self, Epoll, Errno, Event, EventBuffer, EventFd, Interest};
 use crate::transfer::{Cause, Ending, Patience, Side, Step};
 
@@ -21,6 +22,9 @@ const WAKE: u64 = 0;
 
 /// Events taken from the kernel at once; more are found at the next look.
 const EVENTS: usize = 256;
+
+/// So long nothing has happened when the pipes that are kept for the next relay are closed.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// What other threads ask of the event loop.
 #[derive(Debug)]
@@ -78,10 +82,15 @@ impl Inbox {
 }
 
 /// Starts the thread.
-pub(super) fn start(inbox: Arc<Inbox>, disk: Arc<DiskPool>) -> sys::Result<()> {
+pub(super) fn start(
+    inbox: Arc<Inbox>,
+    disk: Arc<DiskPool>,
+    plumbing: Arc<Plumbing<Linux<'static>>>,
+) -> sys::Result<()> {
     let epoll = Epoll::new()?;
     epoll.add(&inbox.wake, WAKE, Interest::READABLE)?;
-    let mut event_loop = EventLoop { epoll, inbox, disk, places: HashMap::new(), ready: Vec::new() };
+    let mut event_loop =
+        EventLoop { epoll, inbox, disk, plumbing, places: HashMap::new(), ready: Vec::new() };
     let spawned = thread::Builder::new().name("zcio-reactor".into()).spawn(move || event_loop.run());
     spawned.map(drop).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(Errno::AGAIN.raw())))
 }
@@ -98,6 +107,7 @@ struct EventLoop {
     epoll: Epoll,
     inbox: Arc<Inbox>,
     disk: Arc<DiskPool>,
+    plumbing: Arc<Plumbing<Linux<'static>>>,
     places: HashMap<u64, Place>,
     /// Jobs to give a turn, in order.
     ready: Vec<u64>,
@@ -108,10 +118,12 @@ impl EventLoop {
         sys::block_all_signals();
         let mut events = EventBuffer::with_capacity(EVENTS);
         loop {
-            // With jobs that can go on, only look; else sleep until something happens.
-            let timeout = (!self.ready.is_empty()).then_some(Duration::ZERO);
+            let timeout = self.timeout();
             // Nothing that epoll_wait(2) may answer can happen to a descriptor of our own.
-            let _ = self.epoll.wait(&mut events, timeout);
+            let happened = self.epoll.wait(&mut events, timeout);
+            if timeout == Some(QUIET) && happened == Ok(0) {
+                self.plumbing.pipes.clear();
+            }
             for event in events.iter() {
                 self.notice(event);
             }
@@ -119,6 +131,15 @@ impl EventLoop {
                 self.turn(id);
             }
         }
+    }
+
+    /// With jobs that can go on, only look; else sleep until something happens, or until kept pipes are not worth
+    /// their descriptors. A disk worker that gives one back sends its job here afterwards, or goes on with it.
+    fn timeout(&self) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        (self.plumbing.pipes.kept() > 0).then_some(QUIET)
     }
 
     fn notice(&mut self, event: Event) {
@@ -171,7 +192,7 @@ impl EventLoop {
 
     fn turn(&mut self, id: u64) {
         let Some(Place::Here { mut job, .. }) = self.places.remove(&id) else { return };
-        match job.advance(Patience::None) {
+        match job.advance(&self.plumbing, Patience::None) {
             Step::Again => self.place(job, true),
             Step::Wait(side) => self.park(job, side),
             Step::Disk => {
@@ -187,7 +208,7 @@ impl EventLoop {
             Ok(()) => self.place(job, false),
             Err(errno) => {
                 let cause = Cause::System { errno, call: "epoll_ctl" };
-                let failure = job.transfer.stop(&Linux::new(), cause, Some(side));
+                let failure = job.transfer.stop(&self.plumbing, cause, Some(side));
                 self.end(job, Err(failure));
             }
         }

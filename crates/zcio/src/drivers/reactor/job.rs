@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::endpoint::{Facts, Kind};
 use crate::kernel::Linux;
+use crate::pool::Plumbing;
 use crate::sys::{self, Fd};
 use crate::transfer::{Cause, Ending, Failure, Patience, Side, Step, Transfer};
 
@@ -28,10 +29,11 @@ impl Job {
     pub(super) fn new(
         id: u64,
         mut transfer: Transfer<Linux<'static>>,
+        plumbing: &Plumbing<Linux<'static>>,
         on_end: Box<dyn FnOnce(Ending) + Send>,
     ) -> Result<(Box<Self>, Arc<Control>), Failure> {
         let Some(claims) = Claims::on(&transfer) else {
-            return Err(transfer.stop(&Linux::new(), Cause::Busy, None));
+            return Err(transfer.stop(plumbing, Cause::Busy, None));
         };
         let control = Arc::new(Control {
             id,
@@ -44,12 +46,11 @@ impl Job {
     }
 
     /// One turn of the transfer, unless it was cancelled meanwhile.
-    pub(super) fn advance(&mut self, patience: Patience) -> Step {
-        let kernel = Linux::new();
+    pub(super) fn advance(&mut self, plumbing: &Plumbing<Linux<'static>>, patience: Patience) -> Step {
         if self.is_cancelled() {
-            return Step::End(Err(self.transfer.stop(&kernel, Cause::Canceled, None)));
+            return Step::End(Err(self.transfer.stop(plumbing, Cause::Canceled, None)));
         }
-        let mut step = self.transfer.advance(&kernel, patience);
+        let mut step = self.transfer.advance(plumbing, patience);
         self.control.bytes.store(self.transfer.moved(), Ordering::Relaxed);
         if let Step::End(Err(failure)) = &mut step
             && self.is_cancelled()

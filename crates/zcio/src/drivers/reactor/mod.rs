@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::kernel::Linux;
+use crate::pool::Plumbing;
 use crate::sys::{self, Errno};
 use crate::transfer::{Cause, Ending, Failure, Transfer};
 
@@ -27,6 +28,7 @@ pub use job::Ticket;
 pub struct Reactor {
     inbox: Arc<Inbox>,
     disk: Arc<DiskPool>,
+    plumbing: Arc<Plumbing<Linux<'static>>>,
     next_id: AtomicU64,
 }
 
@@ -49,9 +51,10 @@ impl Reactor {
 
     fn start() -> sys::Result<Self> {
         let inbox = Arc::new(Inbox::new()?);
-        let disk = Arc::new(DiskPool::new(Arc::clone(&inbox)));
-        event_loop::start(Arc::clone(&inbox), Arc::clone(&disk))?;
-        Ok(Self { inbox, disk, next_id: AtomicU64::new(1) })
+        let plumbing = Arc::new(Plumbing::default());
+        let disk = Arc::new(DiskPool::new(Arc::clone(&inbox), Arc::clone(&plumbing)));
+        event_loop::start(Arc::clone(&inbox), Arc::clone(&disk), Arc::clone(&plumbing))?;
+        Ok(Self { inbox, disk, plumbing, next_id: AtomicU64::new(1) })
     }
 
     /// Carries out a transfer. `on_end` runs on one of the reactor's threads, after the transfer's descriptors
@@ -68,12 +71,12 @@ impl Reactor {
         on_end: impl FnOnce(Ending) + Send + 'static,
     ) -> Result<Ticket, Failure> {
         if let Some(side) = transfer.blocking_end() {
-            return Err(transfer.stop(&Linux::new(), Cause::Blocking, Some(side)));
+            return Err(transfer.stop(&Plumbing::default(), Cause::Blocking, Some(side)));
         }
         let transfer = transfer.into_owned()?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let straight_to_disk = transfer.belongs_on_disk_thread();
-        let (job, control) = Job::new(id, transfer, Box::new(on_end))?;
+        let straight_to_disk = transfer.is_between_files();
+        let (job, control) = Job::new(id, transfer, &self.plumbing, Box::new(on_end))?;
         let ticket = Ticket::new(control, Arc::clone(&self.inbox));
         if straight_to_disk {
             self.disk.push(job);
@@ -85,7 +88,7 @@ impl Reactor {
 }
 
 /// Ends a job that no thread can be had for.
-fn end_without_thread(mut job: Box<Job>, errno: Errno) {
-    let failure = job.transfer.stop(&Linux::new(), Cause::System { errno, call: "clone" }, None);
+fn end_without_thread(mut job: Box<Job>, plumbing: &Plumbing<Linux<'static>>, errno: Errno) {
+    let failure = job.transfer.stop(plumbing, Cause::System { errno, call: "clone" }, None);
     job.end(Err(failure));
 }

@@ -1,0 +1,119 @@
+//! Splice between two ends that are not pipes: into a pipe, then out of it.
+//!
+//! The pipe is filled only when it is empty, so a fill that would block names its side: the source has nothing. It
+//! is held only while bytes are in it. What it holds when the sink refuses is poured out into the carry, for read
+//! and write to go on with, or to be given back.
+
+use crate::endpoint::Kind;
+use crate::kernel::Kernel;
+use crate::pool::{Conduit, Plumbing};
+use crate::sys::{Errno, Result};
+
+use super::flow::{Flow, Move};
+use super::outcome::Side;
+use super::route;
+
+/// The pipe of a relay, and what is in it.
+#[derive(Debug)]
+pub struct Relay<H> {
+    conduit: Option<Conduit<H>>,
+    held: usize,
+    /// Times that a fill has taken all the pipe can hold.
+    full: u32,
+}
+
+impl<H> Default for Relay<H> {
+    fn default() -> Self {
+        Self { conduit: None, held: 0, full: 0 }
+    }
+}
+
+impl<H> Relay<H> {
+    /// Bytes taken from the source and not yet accepted by the sink.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.held
+    }
+
+    /// The same with other handles on the same pipe.
+    pub fn map<L>(self, convert: impl Fn(H) -> Result<L>) -> Result<Relay<L>> {
+        let Self { conduit, held, full } = self;
+        Ok(Relay { conduit: conduit.map(|conduit| conduit.map(convert)).transpose()?, held, full })
+    }
+}
+
+/// So often a pipe has been filled before it is grown: by then the transfer has moved 256 KiB and means it.
+const BUSY: u32 = 4;
+
+/// One fill of an empty pipe, or one drain of a filled one.
+pub fn splice<K: Kernel>(plumbing: &Plumbing<K>, flow: &mut Flow<K>, most: u64) -> Move {
+    if flow.relay.held == 0 { fill(plumbing, flow, most) } else { drain(plumbing, flow) }
+}
+
+fn fill<K: Kernel>(plumbing: &Plumbing<K>, flow: &mut Flow<K>, most: u64) -> Move {
+    let Plumbing { kernel, pipes } = plumbing;
+    let mut conduit = match pipes.lend(kernel) {
+        Ok(conduit) => conduit,
+        // No pipe to be had is no error: there is another way.
+        Err(errno) => return Move::Refused(errno),
+    };
+    if flow.relay.full >= BUSY {
+        pipes.grow(kernel, &mut conduit);
+    }
+    let length = flow.at_most(most);
+    let Flow { source, source_offset, .. } = flow;
+    let taken = kernel.splice(&source.handle, source_offset.as_mut(), &conduit.writer, None, length);
+    match taken {
+        Ok(bytes) if bytes > 0 => {
+            flow.relay.full = if bytes >= conduit.capacity { flow.relay.full + 1 } else { flow.relay.full };
+            flow.relay.held = bytes;
+            flow.relay.conduit = Some(conduit);
+            Move::Taken
+        }
+        empty => {
+            pipes.give_back(conduit);
+            match empty {
+                Ok(_) => Move::End,
+                Err(Errno::AGAIN) => Move::Blocked(Side::Source),
+                Err(Errno::IO) if flow.source.facts.kind == Kind::CharDevice => Move::End,
+                Err(errno) if route::demotes(errno) => Move::Refused(errno),
+                Err(errno) => Move::Failed(Some(Side::Source), errno, "splice"),
+            }
+        }
+    }
+}
+
+fn drain<K: Kernel>(plumbing: &Plumbing<K>, flow: &mut Flow<K>) -> Move {
+    let Plumbing { kernel, pipes } = plumbing;
+    let Flow { sink, sink_offset, relay, .. } = flow;
+    let Some(conduit) = &relay.conduit else { return Move::End };
+    match kernel.splice(&conduit.reader, None, &sink.handle, sink_offset.as_mut(), relay.held) {
+        Ok(bytes) if bytes > 0 => {
+            relay.held -= bytes;
+            if relay.held == 0
+                && let Some(empty) = relay.conduit.take()
+            {
+                pipes.give_back(empty);
+            }
+            Move::Bytes(bytes as u64)
+        }
+        Err(Errno::AGAIN) => Move::Blocked(Side::Sink),
+        failed => {
+            pour_out(plumbing, flow);
+            match failed {
+                // Not an answer that splice(2) knows while the pipe has bytes; to try again would be to spin.
+                Ok(_) => Move::Failed(Some(Side::Sink), Errno::IO, "splice"),
+                Err(errno) if route::demotes(errno) => Move::Refused(errno),
+                Err(errno) => Move::Failed(Some(Side::Sink), errno, "splice"),
+            }
+        }
+    }
+}
+
+/// Reads what the pipe holds into the carry, and closes it.
+pub fn pour_out<K: Kernel>(plumbing: &Plumbing<K>, flow: &mut Flow<K>) {
+    let Some(conduit) = flow.relay.conduit.take() else { return };
+    flow.carry.append(std::mem::take(&mut flow.relay.held), |buffer| {
+        plumbing.kernel.read(&conduit.reader, buffer, None)
+    });
+}
