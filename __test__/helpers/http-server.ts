@@ -11,7 +11,7 @@ import type { TransferResult } from 'zcio'
 import { respondWithFile, type RespondOptions } from 'zcio/http'
 import { pathFor } from './files.js'
 import { HttpClient } from './http-client.js'
-import { outcome, until } from './wait.js'
+import { until, within } from './wait.js'
 
 export interface Outcome {
   value?: TransferResult
@@ -46,7 +46,13 @@ export async function serve(
   const outcomes: Promise<Outcome>[] = []
   const listening = server ?? createServer(options)
   listening.on('request', (req: IncomingMessage, res: ServerResponse) => {
-    outcomes.push(outcome(handler(res, req)))
+    const sending = handler(res, req)
+    outcomes.push(
+      sending.then(
+        (value) => ({ value }),
+        (error: unknown) => ({ error: error as NodeJS.ErrnoException }),
+      ),
+    )
   })
   const path = unix ? pathFor('socket') : undefined
   listening.listen(path === undefined ? { port: 0, host: '127.0.0.1' } : { path })
@@ -70,7 +76,7 @@ export async function serve(
     },
     outcome: async (index = 0) => {
       await until(`request ${index}`, () => outcomes.length > index)
-      return outcomes[index] ?? {}
+      return within(`how request ${index} went`, outcomes[index] ?? Promise.resolve({}))
     },
   }
 }

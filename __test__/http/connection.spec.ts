@@ -11,7 +11,8 @@ import { fillSendBuffer, serve, serveFile, type TestServer } from '../helpers/ht
 import { openDescriptors } from '../helpers/processes.js'
 import { until } from '../helpers/wait.js'
 
-const size = 64 * 1024 * 1024
+/** More than a machine's socket buffers hold. */
+const size = 32 * 1024 * 1024
 const file = makeFile(size)
 
 /** A client that has begun to read, and has stopped; and the response that it gets. */

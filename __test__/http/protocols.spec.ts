@@ -17,7 +17,7 @@ import { openDescriptors } from '../helpers/processes.js'
 import { outcome, until } from '../helpers/wait.js'
 
 const files = [0, 1, 4096, 65_536, 3_000_000].map((size) => makeFile(size))
-const large = makeFile(64 * 1024 * 1024)
+const large = makeFile(16 * 1024 * 1024)
 
 const tls = Object.fromEntries(
   ['key', 'certificate'].map((name) => [
