@@ -156,7 +156,7 @@ test('strings and plain arrays of bytes are bytes', async (t) => {
 })
 
 test('fallback: false forbids it, before anything moves', async (t) => {
-  const { reader, writer } = pipe(t, { writerBlocking: true })
+  const { writer } = pipe(t, { writerBlocking: true })
   for (const [from, to] of [
     [Readable.from(['x']), sink(t)],
     [source(t, bytes), new PassThrough()],
@@ -168,7 +168,6 @@ test('fallback: false forbids it, before anything moves', async (t) => {
     t.regex(error.message, /fallback: true/)
     if (from instanceof Readable) from.destroy()
   }
-  t.is((await failure(transfer(reader, sink(t), { fallback: false }))).code, 'ERR_ZCIO_COPY_REQUIRED')
 })
 
 test('streams have no positions', async (t) => {

@@ -44,7 +44,8 @@ export async function serve(
   { unix = false, server, ...options }: TestServerOptions = {},
 ): Promise<TestServer> {
   const outcomes: Promise<Outcome>[] = []
-  const listening = server ?? createServer(options)
+  // A busy machine can make a client pause for longer than Node's 5 s.
+  const listening = server ?? createServer({ keepAliveTimeout: 60_000, ...options })
   listening.on('request', (req: IncomingMessage, res: ServerResponse) => {
     const sending = handler(res, req)
     outcomes.push(

@@ -26,9 +26,9 @@ for (const snapshot of [false, true]) {
         ? {
             bytes: before.length,
             mechanism: 'read_write',
-            fallbacks: [{ mechanism: 'sendfile', code: 'SNAPSHOT' }],
+            fallbacks: [{ mechanism: 'splice', code: 'SNAPSHOT' }],
           }
-        : { bytes: before.length, mechanism: 'sendfile', fallbacks: [] },
+        : { bytes: before.length, mechanism: 'splice', fallbacks: [] },
     )
     writeSync(fd, after, 0, after.length, 0)
     const read = Buffer.alloc(before.length)
