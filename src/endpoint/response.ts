@@ -37,6 +37,18 @@ export function declareLength(res: ServerResponse, length: number): void {
   res.setHeader('Content-Length', length)
 }
 
+/** Composes the head, if nobody has; it declares the length of the body as {@link declareLength} does. */
+export function composeHead(res: ServerResponse, length: number): void {
+  if (res.headersSent) return
+  // Handed over with the status, a header need not be kept by name first, which costs a tenth of a small response.
+  if (res.getHeaderNames().length === 0 && !isBodyless(res)) {
+    res.writeHead(res.statusCode, { 'Content-Length': length })
+    return
+  }
+  declareLength(res, length)
+  res.writeHead(res.statusCode)
+}
+
 /** Behind a cork Node's own streams would wait for a 'drain' that does not come; ending a response pulls it too. */
 export function uncork(res: ServerResponse): void {
   for (const stream of [res, res.socket]) {

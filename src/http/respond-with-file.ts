@@ -13,7 +13,7 @@ import { binding } from '../binding.js'
 import {
   checkDeclaredLength,
   closed,
-  declareLength,
+  composeHead,
   guard,
   isBodyless,
   isGone,
@@ -193,8 +193,7 @@ function send(
 ): TransferResult | Promise<TransferResult> {
   try {
     checkDeclaredLength(res, body.length)
-    declareLength(res, body.length)
-    if (!res.headersSent) res.writeHead(res.statusCode)
+    composeHead(res, body.length)
   } catch (error) {
     closeFile(body)
     throw error

@@ -27,6 +27,7 @@ mod open;
 mod pages;
 mod pipe;
 mod poll;
+mod priority;
 mod reflink;
 mod seek;
 mod sendfile;
@@ -50,6 +51,7 @@ pub use open::{CURRENT_DIRECTORY, OpenFlags, ResolveFlags, open, open_cached, op
 pub use pages::{Pages, page_size};
 pub use pipe::{buffered, pipe, pipe_capacity, set_pipe_capacity};
 pub use poll::{Events, Interest, PollFd, poll, readiness, wait_readable, wait_writable};
+pub use priority::stand_back;
 pub use reflink::{reflink, reflink_range};
 pub use seek::{seek_by, seek_data, seek_hole, seek_position, seek_to};
 pub use sendfile::{MAX_COUNT, sendfile};

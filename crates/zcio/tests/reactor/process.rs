@@ -147,6 +147,28 @@ fn masks() -> Vec<u64> {
     .collect()
 }
 
+/// On a core that they share with the application, its own thread goes first.
+#[test]
+fn disk_threads_stand_back() {
+    in_child("process::disk_threads_stand_back", || {
+        start(&file(b"so that there is a disk thread"), &file(b"")).end().unwrap();
+        // proc_pid_stat(5): the nice value is the 17th field after the name.
+        let nice = |task: fs::DirEntry| {
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap();
+            let (start, fields) = stat.rsplit_once(") ").unwrap();
+            let nice: i32 = fields.split(' ').nth(16).unwrap().parse().unwrap();
+            (start.ends_with("(zcio-disk"), nice)
+        };
+        let tasks = fs::read_dir("/proc/self/task").unwrap();
+        let (disk, others): (Vec<_>, Vec<_>) =
+            tasks.map(|task| nice(task.unwrap())).partition(|(disk, _)| *disk);
+        let own = others[0].1;
+        assert!(!disk.is_empty());
+        assert!(disk.iter().all(|(_, nice)| *nice == (own + 10).min(19)), "{disk:?} beside {others:?}");
+        assert!(others.iter().all(|(_, nice)| *nice == own), "{others:?}");
+    });
+}
+
 /// A duplicate that is closed without leaving epoll stays registered for as long as its owner's lives.
 #[test]
 fn nothing_stays_registered_with_epoll() {
