@@ -50,5 +50,5 @@ pub use pipe::Pipe;
 pub use pool::{PipePool, Plumbing};
 pub use sys::{Errno, Fd};
 pub use transfer::{
-    Cause, Ending, Failure, Fallback, Mechanism, Outcome, Patience, Request, Side, Step, Transfer,
+    Cause, Ending, Failure, Fallback, Mechanism, Outcome, Patience, Request, Side, Step, Task, Transfer, Turn,
 };

@@ -1,12 +1,13 @@
-//! Drives one transfer to its end on the calling thread.
+//! Drives one task to its end on the calling thread.
 
 use std::os::fd::AsFd;
+use std::time::Instant;
 
 use crate::endpoint::{Endpoint, Facts};
-use crate::kernel::{Kernel, Linux};
+use crate::kernel::Linux;
 use crate::pool::Plumbing;
-use crate::sys::{self, Fd};
-use crate::transfer::{Cause, Ending, Failure, Patience, Request, Side, Step, Transfer};
+use crate::sys::{self, Events, Fd, PollFd};
+use crate::transfer::{Cause, Ending, Failure, Patience, Request, Side, Task, Transfer, Turn};
 
 /// Moves everything from `source`, from where it stands, to `sink`, by the best means the kernel offers, and
 /// returns when the last byte is accepted. Neither descriptor is closed, nor are its flags changed.
@@ -27,33 +28,37 @@ pub fn transfer_with(source: &impl AsFd, sink: &impl AsFd, request: Request) -> 
     drive(Transfer::new(source, sink, request)?)
 }
 
-/// Advances a transfer until it ends, waiting for either end with `poll(2)` whenever it is not ready.
-///
-/// # Errors
-/// See [`Failure`].
-pub fn drive(mut transfer: Transfer<Linux<'_>>) -> Ending {
+/// Gives a task its turns until it ends, waiting with `poll(2)` for the ends it names whenever it cannot go on.
+pub fn drive<'fd, T: Task<Linux<'fd>>>(mut task: T) -> T::Ending {
     let plumbing = Plumbing::default();
     loop {
         // A sink that is gone must be an error in the result, not a signal in the caller's process.
-        match sys::without_signals(|| transfer.advance(&plumbing, Patience::Disk)) {
-            Step::Again | Step::Disk => {}
-            Step::Wait(side) => {
-                if let Err((errno, call)) = wait(&transfer, side) {
-                    return Err(transfer.stop(&plumbing, Cause::System { errno, call }, Some(side)));
+        match sys::without_signals(|| task.turn(&plumbing, Patience::Disk)) {
+            Turn::Again | Turn::Disk => {}
+            Turn::Wait => {
+                if let Err(errno) = wait(&mut task) {
+                    return task.give_up(&plumbing, Cause::System { errno, call: "poll" }, None);
                 }
             }
-            Step::End(ending) => return ending,
+            Turn::End(ending) => return ending,
         }
     }
 }
 
-fn wait(transfer: &Transfer<Linux<'_>>, side: Side) -> Result<(), (sys::Errno, &'static str)> {
-    let handle: &<Linux as Kernel>::Handle = transfer.handle(side);
-    let ready = match side {
-        Side::Source => sys::wait_readable(handle, None),
-        Side::Sink => sys::wait_writable(handle, None),
-    };
-    ready.map(drop).map_err(|errno| (errno, "poll"))
+/// Waits until an end that the task waits for is ready, or its deadline has passed, and tells it which.
+fn wait<'fd, T: Task<Linux<'fd>>>(task: &mut T) -> sys::Result<()> {
+    let ends: Vec<usize> = (0..task.ends()).filter(|end| task.waits_for(*end)).collect();
+    let timeout = task.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+    let asked = |end: &usize| PollFd::new(task.handle_of(*end).as_fd(), task.interest(*end));
+    let mut polled: Vec<PollFd<'_>> = ends.iter().map(asked).collect();
+    sys::poll(&mut polled, timeout)?;
+    let found: Vec<Events> = polled.iter().map(PollFd::events).collect();
+    for (end, events) in ends.into_iter().zip(found) {
+        if !events.is_empty() {
+            task.notice(end, events);
+        }
+    }
+    Ok(())
 }
 
 fn endpoint(fd: &impl AsFd, side: Side) -> Result<Endpoint<Fd<'_>>, Failure> {

@@ -21,7 +21,20 @@ pub struct Carry {
     end: usize,
 }
 
+impl From<Vec<u8>> for Carry {
+    fn from(memory: Vec<u8>) -> Self {
+        let end = memory.len();
+        Self { memory, start: 0, end }
+    }
+}
+
 impl Carry {
+    /// Whether there is something that the sink has not accepted.
+    #[must_use]
+    pub const fn is_pending(&self) -> bool {
+        self.start < self.end
+    }
+
     /// What the sink has not accepted.
     #[must_use]
     pub fn pending(&self) -> &[u8] {
@@ -40,7 +53,7 @@ impl Carry {
         self.make_room(most);
         let taken = read(&mut self.memory[self.start..][..most]);
         self.end = self.start + taken.unwrap_or(0);
-        if self.pending().is_empty() {
+        if !self.is_pending() {
             *self = Self::default();
         }
         taken
@@ -67,12 +80,8 @@ impl Carry {
     }
 }
 
-/// One read where nothing is pending, else one write.
-pub fn read_write<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> Move {
-    if flow.carry.pending().is_empty() { fill(kernel, flow) } else { drain(kernel, flow) }
-}
-
-fn fill<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> Move {
+/// One read, where nothing is pending.
+pub fn fill<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> Move {
     let most = flow.at_most(CAPACITY as u64);
     let Flow { source, source_offset, carry, .. } = flow;
     let taken = carry.read(most, |buffer| match source.facts.kind {
@@ -92,11 +101,14 @@ fn fill<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> Move {
     }
 }
 
-fn drain<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> Move {
+/// One write of what is pending.
+pub fn drain<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> Move {
+    let wanted = flow.at_most(flow.carry.pending().len() as u64);
     let Flow { sink, sink_offset, carry, .. } = flow;
+    let bytes = &carry.pending()[..wanted];
     let written = match sink.facts.kind {
-        Kind::Socket => kernel.send(&sink.handle, carry.pending()),
-        _ => kernel.write(&sink.handle, carry.pending(), *sink_offset),
+        Kind::Socket => kernel.send(&sink.handle, bytes),
+        _ => kernel.write(&sink.handle, bytes, *sink_offset),
     };
     let bytes = match written {
         // Not an answer that write(2) knows; but to try again would be to spin.

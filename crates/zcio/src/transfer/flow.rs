@@ -94,7 +94,7 @@ impl<K: Kernel> Flow<K> {
 
     /// Whether bytes have been taken from the source that the sink has not accepted.
     pub fn is_carrying(&self) -> bool {
-        self.relay.held() > 0 || !self.carry.pending().is_empty()
+        self.relay.held() > 0 || self.carry.is_pending()
     }
 
     /// Gives back what was read and not accepted: to a file by moving its position, else to the caller.

@@ -9,25 +9,23 @@ mod buffered;
 mod direct;
 mod flow;
 pub mod outcome;
+mod owned;
 mod relay;
 mod request;
 pub mod residency;
 pub mod route;
-
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
+mod task;
 
 use crate::endpoint::{Endpoint, Facts, Kind};
-use crate::kernel::{Kernel, Linux};
+use crate::kernel::Kernel;
 use crate::pool::Plumbing;
-use crate::sys::{self, Fd};
 
 use flow::{Flow, Move};
 pub use outcome::{Cause, Ending, Failure, Fallback, Mechanism, Outcome, Patience, Side, Step};
-use relay::Relay;
 pub use request::Request;
 use request::{Refused, bound_to_itself, check};
 use route::Pair;
+pub use task::{Task, Turn};
 
 /// The most one call moves to something that is not a file, and one turn of a transfer: one call's worth keeps a
 /// fast receiver from holding its thread (nginx stops at 2 MiB for the same reason).
@@ -51,6 +49,8 @@ pub struct Transfer<K: Kernel> {
     moved_by_rung: u64,
     /// Attempts since the last byte that moved nothing although both ends were ready.
     idle_attempts: u32,
+    /// The end that a task's driver waits for.
+    waiting: Option<Side>,
     fallbacks: Vec<Fallback>,
 }
 
@@ -92,12 +92,21 @@ impl<K: Kernel> Transfer<K> {
             rung: 0,
             moved_by_rung: 0,
             idle_attempts: 0,
+            waiting: None,
             fallbacks: Vec::new(),
         };
         match transfer.skip_ruled_out() {
             Ok(()) => Ok(transfer),
             Err(cause) => Err(transfer.failure(cause, None, Vec::new())),
         }
+    }
+
+    /// The same after bytes that were read from the source before: they go first, and count. What of them lies
+    /// beyond the request's length comes back as the outcome's residual.
+    #[must_use]
+    pub fn with_head(mut self, head: Vec<u8>) -> Self {
+        self.flow.carry = head.into();
+        self
     }
 
     /// Bytes that the sink has accepted so far.
@@ -183,13 +192,16 @@ impl<K: Kernel> Transfer<K> {
 
     fn attempt(&mut self, plumbing: &Plumbing<K>, most: u64) -> Move {
         let kernel = &plumbing.kernel;
+        if self.flow.carry.is_pending() {
+            return buffered::drain(kernel, &mut self.flow);
+        }
         match self.mechanism() {
             Mechanism::Reflink => direct::reflink(kernel, &mut self.flow),
             Mechanism::CopyFileRange => direct::copy_file_range(kernel, &mut self.flow, most),
             Mechanism::Sendfile => direct::sendfile(kernel, &mut self.flow, most),
             Mechanism::Splice if self.has_pipe() => direct::splice(kernel, &mut self.flow, most),
             Mechanism::Splice => relay::splice(plumbing, &mut self.flow, most),
-            Mechanism::ReadWrite => buffered::read_write(kernel, &mut self.flow),
+            Mechanism::ReadWrite => buffered::fill(kernel, &mut self.flow),
         }
     }
 
@@ -267,7 +279,8 @@ impl<K: Kernel> Transfer<K> {
         {
             residency::remember(kernel, &self.flow.source);
         }
-        Step::End(Ok(self.outcome(Vec::new())))
+        let beyond = self.flow.carry.take();
+        Step::End(Ok(self.outcome(beyond)))
     }
 
     fn failure(&mut self, cause: Cause, side: Option<Side>, residual: Vec<u8>) -> Failure {
@@ -281,47 +294,5 @@ impl<K: Kernel> Transfer<K> {
             fallbacks: std::mem::take(&mut self.fallbacks),
             residual,
         }
-    }
-}
-
-impl Transfer<Linux<'_>> {
-    /// Makes it independent of the descriptors it has borrowed, by duplicating them.
-    ///
-    /// # Errors
-    /// `EMFILE`, `ENFILE`; the transfer has then been stopped.
-    pub fn into_owned(mut self) -> Result<Transfer<Linux<'static>>, Failure> {
-        match self.own_handles() {
-            Ok((source, sink, relay)) => {
-                let Self { flow, request, ladder, rung, moved_by_rung, idle_attempts, fallbacks } = self;
-                let flow = flow.with_handles(source.into(), sink.into(), relay);
-                Ok(Transfer { flow, request, ladder, rung, moved_by_rung, idle_attempts, fallbacks })
-            }
-            Err(errno) => {
-                let cause = Cause::System { errno, call: "fcntl" };
-                Err(self.stop(&Plumbing::default(), cause, None))
-            }
-        }
-    }
-
-    fn own_handles(&mut self) -> sys::Result<(Arc<OwnedFd>, Arc<OwnedFd>, Relay<Fd<'static>>)> {
-        let share = |side| match self.handle(side) {
-            Fd::Shared(fd) => Ok(Arc::clone(fd)),
-            fd => sys::duplicate(fd).map(Arc::new),
-        };
-        let (source, sink) = (share(Side::Source)?, share(Side::Sink)?);
-        Ok((source, sink, std::mem::take(&mut self.flow.relay).map(Fd::into_shared)?))
-    }
-
-    /// Gives it a descriptor of its own for this end, in place of one that others have too.
-    ///
-    /// # Errors
-    /// `EMFILE`, `ENFILE`.
-    pub fn unshare(&mut self, side: Side) -> sys::Result<()> {
-        let own = sys::duplicate(self.handle(side))?;
-        match side {
-            Side::Source => self.flow.source.handle = own.into(),
-            Side::Sink => self.flow.sink.handle = own.into(),
-        }
-        Ok(())
     }
 }

@@ -72,7 +72,8 @@ pub struct Outcome {
     pub mechanism: Mechanism,
     /// The better ones that did not.
     pub fallbacks: Vec<Fallback>,
-    /// Bytes taken from a source that cannot be read again and not accepted by the sink. Empty after success.
+    /// Bytes taken from a source that cannot be read again and not accepted by the sink. After success: what of a
+    /// [head](super::Transfer::with_head) lies beyond the request's length.
     pub residual: Vec<u8>,
 }
 

@@ -11,9 +11,9 @@ use std::thread;
 use crate::kernel::Linux;
 use crate::pool::Plumbing;
 use crate::sys::{self, Errno};
-use crate::transfer::{Patience, Step};
+use crate::transfer::{Patience, Turn};
 
-use super::event_loop::Inbox;
+use super::inbox::Inbox;
 use super::job::Job;
 
 /// As many as libuv has for files; disks have deeper queues, but page cache hits need no more than the cores.
@@ -35,7 +35,7 @@ pub(super) struct DiskPool {
 
 #[derive(Debug, Default)]
 struct Queue {
-    jobs: VecDeque<Box<Job>>,
+    jobs: VecDeque<Job>,
     threads: usize,
     idle: usize,
 }
@@ -46,7 +46,7 @@ impl DiskPool {
     }
 
     /// Queues a job, and starts a thread for it where all are busy and there may be one more.
-    pub(super) fn push(self: &Arc<Self>, job: Box<Job>) {
+    pub(super) fn push(self: &Arc<Self>, job: Job) {
         let mut queue = self.queue();
         queue.jobs.push_back(job);
         if queue.idle >= queue.jobs.len() || queue.threads >= THREADS {
@@ -77,7 +77,7 @@ impl DiskPool {
         }
     }
 
-    fn next(&self) -> Box<Job> {
+    fn next(&self) -> Job {
         let mut queue = self.queue();
         loop {
             if let Some(job) = queue.jobs.pop_front() {
@@ -90,13 +90,13 @@ impl DiskPool {
     }
 
     /// One turn; then the job ends, goes to the event loop, or to the end of the queue, so that many share few.
-    fn run(&self, mut job: Box<Job>) {
-        match job.advance(&self.plumbing, Patience::Disk) {
-            Step::Again | Step::Disk => self.queue().jobs.push_back(job),
-            Step::Wait(side) => self.inbox.park(job, side),
+    fn run(&self, mut job: Job) {
+        match job.turn(&self.plumbing, Patience::Disk) {
+            Turn::Again | Turn::Disk => self.queue().jobs.push_back(job),
+            Turn::Wait => self.inbox.park(job),
             // These came straight here. What the event loop knows must leave it before its descriptors close.
-            Step::End(ending) if job.transfer.is_between_files() => job.end(ending),
-            Step::End(ending) => self.inbox.end(job, ending),
+            Turn::End(()) if job.work.is_between_files() => job.end(),
+            Turn::End(()) => self.inbox.end(job),
         }
     }
 

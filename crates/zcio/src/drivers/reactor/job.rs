@@ -1,64 +1,69 @@
-//! A transfer in the hands of the reactor, and what the rest of the process holds of it.
+//! A task in the hands of the reactor, and what the rest of the process holds of it.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use crate::endpoint::{Facts, Kind};
+use crate::endpoint::Kind;
 use crate::kernel::Linux;
 use crate::pool::Plumbing;
-use crate::sys::{self, Fd};
-use crate::transfer::{Cause, Ending, Failure, Patience, Side, Step, Transfer};
+use crate::sys::{self, Events, Fd, Interest};
+use crate::transfer::{Cause, Patience, Task, Turn};
 
-use super::event_loop::Inbox;
+use super::claims::Claims;
+use super::inbox::Inbox;
 
-/// A transfer, whom to tell, and the registrations to undo.
+/// A task, whom to tell, and the registrations to undo.
 pub(super) struct Job {
     pub(super) id: u64,
-    pub(super) transfer: Transfer<Linux<'static>>,
-    /// Whether an end is registered with epoll: source, sink.
-    pub(super) watched: [bool; 2],
+    pub(super) work: Box<dyn Work>,
+    /// The ends that are registered with epoll, by number.
+    pub(super) watched: Vec<Watched>,
+    /// Whether the event loop has a timer for it.
+    pub(super) timed: bool,
     control: Arc<Control>,
     claims: Claims,
-    on_end: Box<dyn FnOnce(Ending) + Send>,
+}
+
+/// How an end is registered with epoll.
+#[derive(Debug)]
+pub(super) enum Watched {
+    No,
+    Yes,
+    /// By a duplicate, since another task waits with the same descriptor: epoll has one token for each.
+    As(OwnedFd),
 }
 
 impl Job {
-    pub(super) fn new(
+    pub(super) fn new<T: Task<Linux<'static>> + Send + 'static>(
         id: u64,
-        mut transfer: Transfer<Linux<'static>>,
+        mut task: T,
         plumbing: &Plumbing<Linux<'static>>,
-        on_end: Box<dyn FnOnce(Ending) + Send>,
-    ) -> Result<(Box<Self>, Arc<Control>), Failure> {
-        let Some(claims) = Claims::on(&transfer) else {
-            return Err(transfer.stop(plumbing, Cause::Busy, None));
+        on_end: Box<dyn FnOnce(T::Ending) + Send>,
+    ) -> Result<(Self, Arc<Control>), T::Ending>
+    where
+        T::Ending: Send,
+    {
+        let Some(claims) = Claims::on(&task) else {
+            return Err(task.give_up(plumbing, Cause::Busy, None));
         };
-        let control = Arc::new(Control {
-            id,
-            cancelled: AtomicBool::new(false),
-            bytes: AtomicU64::new(transfer.moved()),
-            sockets: Mutex::new(sockets_of(&transfer)),
-        });
-        let job = Self { id, transfer, watched: [false; 2], control: Arc::clone(&control), claims, on_end };
-        Ok((Box::new(job), control))
+        let control = Arc::new(Control::new(id, &task));
+        let work = Box::new(Assignment { task, ending: None, on_end });
+        let job = Self { id, work, watched: Vec::new(), timed: false, control: Arc::clone(&control), claims };
+        Ok((job, control))
     }
 
-    /// One turn of the transfer, unless it was cancelled meanwhile.
-    pub(super) fn advance(&mut self, plumbing: &Plumbing<Linux<'static>>, patience: Patience) -> Step {
+    /// One turn of the task, unless it was cancelled meanwhile.
+    pub(super) fn turn(&mut self, plumbing: &Plumbing<Linux<'static>>, patience: Patience) -> Turn<()> {
         if self.is_cancelled() {
-            return Step::End(Err(self.transfer.stop(plumbing, Cause::Canceled, None)));
+            self.work.give_up(plumbing, Cause::Canceled, None);
+            return Turn::End(());
         }
-        let mut step = self.transfer.advance(plumbing, patience);
-        self.control.bytes.store(self.transfer.moved(), Ordering::Relaxed);
-        if let Step::End(Err(failure)) = &mut step
-            && self.is_cancelled()
-        {
-            // A socket that was hung up under the call: the kernel's `EPIPE` is our own doing.
-            failure.cause = Cause::Canceled;
-        }
-        step
+        let turn = self.work.turn(plumbing, patience);
+        self.control.count(self.work.progress());
+        turn
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
@@ -66,32 +71,134 @@ impl Job {
     }
 
     /// Closes the descriptors, then tells: whoever hears of the end may count on their being gone.
-    pub(super) fn end(self: Box<Self>, ending: Ending) {
-        let Self { transfer, control, claims, on_end, .. } = *self;
+    pub(super) fn end(self) {
+        let Self { work, watched, control, claims, .. } = self;
         control.forget_sockets();
-        drop(transfer);
-        drop(claims);
-        on_end(ending);
+        let was_cancelled = control.cancelled.load(Ordering::Acquire);
+        drop(watched);
+        work.end(claims, was_cancelled);
     }
 }
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job").field("id", &self.id).field("transfer", &self.transfer).finish_non_exhaustive()
+        f.debug_struct("Job").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
-/// What the owner of the transfer and the threads that move it share.
+/// A task of whatever kind, which keeps how it ended until it is asked to tell.
+pub(super) trait Work: Send {
+    fn turn(&mut self, plumbing: &Plumbing<Linux<'static>>, patience: Patience) -> Turn<()>;
+    fn give_up(&mut self, plumbing: &Plumbing<Linux<'static>>, cause: Cause, end: Option<usize>);
+    fn ends(&self) -> usize;
+    fn handle_of(&self, end: usize) -> &Fd<'static>;
+    fn interest(&self, end: usize) -> Interest;
+    fn waits_for(&self, end: usize) -> bool;
+    fn notice(&mut self, end: usize, events: Events);
+    fn deadline(&self) -> Option<Instant>;
+    fn progress(&self) -> [u64; 2];
+    fn is_between_files(&self) -> bool;
+    fn end(self: Box<Self>, claims: Claims, was_cancelled: bool);
+}
+
+struct Assignment<T: Task<Linux<'static>>> {
+    task: T,
+    ending: Option<T::Ending>,
+    on_end: Box<dyn FnOnce(T::Ending) + Send>,
+}
+
+impl<T: Task<Linux<'static>> + Send> Work for Assignment<T>
+where
+    T::Ending: Send,
+{
+    fn turn(&mut self, plumbing: &Plumbing<Linux<'static>>, patience: Patience) -> Turn<()> {
+        match self.task.turn(plumbing, patience) {
+            Turn::Again => Turn::Again,
+            Turn::Wait => Turn::Wait,
+            Turn::Disk => Turn::Disk,
+            Turn::End(ending) => {
+                self.ending = Some(ending);
+                Turn::End(())
+            }
+        }
+    }
+
+    fn give_up(&mut self, plumbing: &Plumbing<Linux<'static>>, cause: Cause, end: Option<usize>) {
+        self.ending = Some(self.task.give_up(plumbing, cause, end));
+    }
+
+    fn ends(&self) -> usize {
+        self.task.ends()
+    }
+
+    fn handle_of(&self, end: usize) -> &Fd<'static> {
+        self.task.handle_of(end)
+    }
+
+    fn interest(&self, end: usize) -> Interest {
+        self.task.interest(end)
+    }
+
+    fn waits_for(&self, end: usize) -> bool {
+        self.task.waits_for(end)
+    }
+
+    fn notice(&mut self, end: usize, events: Events) {
+        self.task.notice(end, events);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.task.deadline()
+    }
+
+    fn progress(&self) -> [u64; 2] {
+        self.task.progress()
+    }
+
+    fn is_between_files(&self) -> bool {
+        (0..self.task.ends()).all(|end| self.task.facts_of(end).kind == Kind::File)
+    }
+
+    fn end(self: Box<Self>, claims: Claims, was_cancelled: bool) {
+        let Self { task, ending, on_end } = *self;
+        drop(task);
+        drop(claims);
+        if let Some(mut ending) = ending {
+            if was_cancelled {
+                // A socket that was hung up under the call: the kernel's `EPIPE` is our own doing.
+                T::blame_cancel(&mut ending);
+            }
+            on_end(ending);
+        }
+    }
+}
+
+/// What the owner of the task and the threads that carry it out share.
 #[derive(Debug)]
 pub(super) struct Control {
     id: u64,
     cancelled: AtomicBool,
-    bytes: AtomicU64,
+    bytes: [AtomicU64; 2],
     /// The ends that are sockets, as long as the job has them.
     sockets: Mutex<Vec<Arc<OwnedFd>>>,
 }
 
 impl Control {
+    fn new<T: Task<Linux<'static>>>(id: u64, task: &T) -> Self {
+        Self {
+            id,
+            cancelled: AtomicBool::new(false),
+            bytes: task.progress().map(AtomicU64::new),
+            sockets: Mutex::new(sockets_of(task)),
+        }
+    }
+
+    fn count(&self, progress: [u64; 2]) {
+        for (bytes, progress) in self.bytes.iter().zip(progress) {
+            bytes.store(progress, Ordering::Relaxed);
+        }
+    }
+
     fn sockets(&self) -> MutexGuard<'_, Vec<Arc<OwnedFd>>> {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -101,7 +208,7 @@ impl Control {
     }
 }
 
-/// Watches and cancels a submitted transfer. Dropping it does neither.
+/// Watches and cancels a submitted task. Dropping it does neither.
 #[derive(Debug)]
 pub struct Ticket {
     control: Arc<Control>,
@@ -116,10 +223,16 @@ impl Ticket {
     /// Bytes that the sink has accepted so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.control.bytes.load(Ordering::Relaxed)
+        self.progress()[0]
     }
 
-    /// Asks the transfer to stop: it ends with [`Cause::Canceled`] as soon as its thread next looks.
+    /// The same for both directions of a bridge: from a to b, from b to a.
+    #[must_use]
+    pub fn progress(&self) -> [u64; 2] {
+        self.control.bytes.each_ref().map(|bytes| bytes.load(Ordering::Relaxed))
+    }
+
+    /// Asks the task to stop: it ends with [`Cause::Canceled`] as soon as its thread next looks.
     pub fn cancel(&self) {
         self.control.cancelled.store(true, Ordering::Release);
         self.inbox.look_at(self.control.id);
@@ -137,51 +250,11 @@ impl Ticket {
     }
 }
 
-fn sockets_of(transfer: &Transfer<Linux<'static>>) -> Vec<Arc<OwnedFd>> {
-    let sockets = [Side::Source, Side::Sink].map(|side| match transfer.handle(side) {
-        Fd::Shared(fd) if transfer.facts(side).kind == Kind::Socket => Some(Arc::clone(fd)),
+fn sockets_of<T: Task<Linux<'static>>>(task: &T) -> Vec<Arc<OwnedFd>> {
+    let sockets = (0..task.ends()).filter(|end| task.facts_of(*end).kind == Kind::Socket);
+    let shared = sockets.filter_map(|end| match task.handle_of(end) {
+        Fd::Shared(fd) => Some(Arc::clone(fd)),
         _ => None,
     });
-    sockets.into_iter().flatten().collect()
-}
-
-/// The pipes and sockets that a job moves bytes through, each in one direction. Two transfers that read one pipe
-/// would tear its bytes apart. Files are never claimed, nor what the caller told us instead of letting us ask.
-#[derive(Debug)]
-struct Claims(Vec<Claim>);
-
-type Claim = (u64, u64, Side);
-
-impl Claims {
-    fn on(transfer: &Transfer<Linux<'static>>) -> Option<Self> {
-        let wanted: Vec<Claim> = [Side::Source, Side::Sink]
-            .into_iter()
-            .filter_map(|side| claim(transfer.facts(side), side))
-            .collect();
-        let mut taken = taken();
-        if wanted.iter().any(|claim| taken.contains(claim)) {
-            return None;
-        }
-        taken.extend(&wanted);
-        Some(Self(wanted))
-    }
-}
-
-impl Drop for Claims {
-    fn drop(&mut self) {
-        let mut taken = taken();
-        for claim in &self.0 {
-            taken.remove(claim);
-        }
-    }
-}
-
-fn claim(facts: &Facts, side: Side) -> Option<Claim> {
-    let exclusive = matches!(facts.kind, Kind::Pipe | Kind::Socket) && facts.identity.inode != 0;
-    exclusive.then_some((facts.identity.device, facts.identity.inode, side))
-}
-
-fn taken() -> MutexGuard<'static, HashSet<Claim>> {
-    static TAKEN: LazyLock<Mutex<HashSet<Claim>>> = LazyLock::new(Mutex::default);
-    TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
+    shared.collect()
 }

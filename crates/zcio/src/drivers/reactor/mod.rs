@@ -6,8 +6,10 @@
 //! keeps a process alive. A job is in one place at a time: in a thread's hands, in a queue, or parked in the event
 //! loop until its descriptor is ready.
 
+mod claims;
 mod disk;
 mod event_loop;
+mod inbox;
 mod job;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,10 +18,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::kernel::Linux;
 use crate::pool::Plumbing;
 use crate::sys::{self, Errno};
-use crate::transfer::{Cause, Ending, Failure, Transfer};
+use crate::transfer::{Cause, Ending, Failure, Task, Transfer};
 
 use disk::DiskPool;
-use event_loop::Inbox;
+use inbox::Inbox;
 use job::Job;
 pub use job::Ticket;
 
@@ -73,12 +75,26 @@ impl Reactor {
         if let Some(side) = transfer.blocking_end() {
             return Err(transfer.stop(&Plumbing::default(), Cause::Blocking, Some(side)));
         }
-        let transfer = transfer.into_owned()?;
+        self.carry_out(transfer.into_owned()?, on_end).map_err(|ending| ending.expect_err("refused"))
+    }
+
+    /// The same for any task whose descriptors are its own and cannot block.
+    ///
+    /// # Errors
+    /// The ending of a task that was refused with [`Cause::Busy`].
+    pub fn carry_out<T>(
+        &self,
+        task: T,
+        on_end: impl FnOnce(T::Ending) + Send + 'static,
+    ) -> Result<Ticket, T::Ending>
+    where
+        T: Task<Linux<'static>> + Send + 'static,
+        T::Ending: Send,
+    {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let straight_to_disk = transfer.is_between_files();
-        let (job, control) = Job::new(id, transfer, &self.plumbing, Box::new(on_end))?;
+        let (job, control) = Job::new(id, task, &self.plumbing, Box::new(on_end))?;
         let ticket = Ticket::new(control, Arc::clone(&self.inbox));
-        if straight_to_disk {
+        if job.work.is_between_files() {
             self.disk.push(job);
         } else {
             self.inbox.start(job);
@@ -88,7 +104,7 @@ impl Reactor {
 }
 
 /// Ends a job that no thread can be had for.
-fn end_without_thread(mut job: Box<Job>, plumbing: &Plumbing<Linux<'static>>, errno: Errno) {
-    let failure = job.transfer.stop(plumbing, Cause::System { errno, call: "clone" }, None);
-    job.end(Err(failure));
+fn end_without_thread(mut job: Job, plumbing: &Plumbing<Linux<'static>>, errno: Errno) {
+    job.work.give_up(plumbing, Cause::System { errno, call: "clone" }, None);
+    job.end();
 }

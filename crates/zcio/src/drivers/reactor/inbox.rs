@@ -1,0 +1,68 @@
+//! What other threads ask of the event loop, and how it hears of it.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::sys::{self, EventFd};
+
+use super::job::Job;
+
+/// What other threads ask of the event loop.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    messages: Mutex<Vec<Message>>,
+    wake: EventFd,
+}
+
+#[derive(Debug)]
+pub(super) enum Message {
+    /// A new job: give it a turn.
+    Start(Job),
+    /// A job whose end must become ready first.
+    Park(Job),
+    /// A job that ended elsewhere and is still registered here.
+    End(Job),
+    /// A job may have been cancelled.
+    LookAt(u64),
+}
+
+impl Inbox {
+    pub(super) fn new() -> sys::Result<Self> {
+        Ok(Self { messages: Mutex::default(), wake: EventFd::new()? })
+    }
+
+    pub(super) fn start(&self, job: Job) {
+        self.post(Message::Start(job));
+    }
+
+    pub(super) fn park(&self, job: Job) {
+        self.post(Message::Park(job));
+    }
+
+    pub(super) fn end(&self, job: Job) {
+        self.post(Message::End(job));
+    }
+
+    pub(super) fn look_at(&self, id: u64) {
+        self.post(Message::LookAt(id));
+    }
+
+    /// Only the first message since the loop last looked has to wake it.
+    fn post(&self, message: Message) {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        messages.push(message);
+        if messages.len() == 1 {
+            // It can only fail when woken 2^64 times over.
+            let _ = self.wake.wake();
+        }
+    }
+
+    /// What is readable when there are messages.
+    pub(super) const fn wake(&self) -> &EventFd {
+        &self.wake
+    }
+
+    pub(super) fn take(&self) -> Vec<Message> {
+        let _ = self.wake.clear();
+        std::mem::take(&mut self.messages.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
