@@ -224,6 +224,7 @@ fn translate(id: u32, ending: Ending) -> NativeEnding {
         Some(Cause::Blocking) => (Some("BLOCKING"), None, None),
         Some(Cause::Busy) => (Some("BUSY"), None, None),
         Some(Cause::Canceled) => (Some("CANCELED"), None, None),
+        Some(Cause::TimedOut) => (Some("TIMED_OUT"), None, None),
     };
     NativeEnding {
         id,

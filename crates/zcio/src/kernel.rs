@@ -58,6 +58,12 @@ pub trait Kernel {
         length: usize,
     ) -> Result<usize>;
 
+    /// Duplicates references to what is in one pipe into another, which must be empty for all of it: `tee(2)`.
+    fn tee(&self, source: &Self::Handle, sink: &Self::Handle, length: usize) -> Result<usize>;
+
+    /// Tells the peer that nothing more will come: `shutdown(2)` with `SHUT_WR`.
+    fn shutdown_write(&self, socket: &Self::Handle) -> Result<()>;
+
     /// A new pipe, reader and writer: `pipe2(2)`.
     fn pipe(&self) -> Result<(Self::Handle, Self::Handle)>;
 
@@ -144,6 +150,14 @@ impl<'fd> Kernel for Linux<'fd> {
         length: usize,
     ) -> Result<usize> {
         sys::splice(source, source_offset, sink, sink_offset, length, SpliceFlags::NONBLOCK)
+    }
+
+    fn tee(&self, source: &Fd<'fd>, sink: &Fd<'fd>, length: usize) -> Result<usize> {
+        sys::tee(source, sink, length, SpliceFlags::NONBLOCK)
+    }
+
+    fn shutdown_write(&self, socket: &Fd<'fd>) -> Result<()> {
+        sys::shutdown(socket, sys::How::Write)
     }
 
     fn pipe(&self) -> Result<(Fd<'fd>, Fd<'fd>)> {

@@ -96,7 +96,11 @@ pub struct PipePool<K: Kernel> {
 
 #[derive(Debug)]
 struct State<H> {
-    kept: Vec<Conduit<H>>,
+    #[allow(
+        clippy::vec_box,
+        reason = "they are lent boxed, so that an idle relay has room for a pointer only"
+    )]
+    kept: Vec<Box<Conduit<H>>>,
     /// Bytes by which pipes may be grown; asked for when first needed.
     budget: Option<usize>,
     refused: Option<Instant>,
@@ -114,13 +118,13 @@ impl<K: Kernel> PipePool<K> {
     ///
     /// # Errors
     /// `EMFILE`, `ENFILE`; `ENOBUFS` past the pool's limit, or where the pipes there are have become too small.
-    pub fn lend(&self, kernel: &K) -> Result<Conduit<K::Handle>> {
+    pub fn lend(&self, kernel: &K) -> Result<Box<Conduit<K::Handle>>> {
         let kept = self.state().kept.pop();
         kept.map_or_else(|| self.make(kernel), Ok)
     }
 
     /// Takes back an empty pipe. One with bytes in it is dropped instead: nobody else may ever see them.
-    pub fn give_back(&self, conduit: Conduit<K::Handle>) {
+    pub fn give_back(&self, conduit: Box<Conduit<K::Handle>>) {
         let mut state = self.state();
         if state.kept.len() < KEPT {
             state.kept.push(conduit);
@@ -167,7 +171,7 @@ impl<K: Kernel> PipePool<K> {
         drop(kept);
     }
 
-    fn make(&self, kernel: &K) -> Result<Conduit<K::Handle>> {
+    fn make(&self, kernel: &K) -> Result<Box<Conduit<K::Handle>>> {
         let others = self.ledger.pipes.fetch_add(1, Ordering::Relaxed);
         let entry = Entry { ledger: Arc::clone(&self.ledger), grown: 0 };
         if others >= PIPES {
@@ -178,7 +182,7 @@ impl<K: Kernel> PipePool<K> {
         if capacity < SLOTS * sys::page_size() {
             return Err(Errno::NOBUFS);
         }
-        Ok(Conduit { reader, writer, capacity, entry })
+        Ok(Box::new(Conduit { reader, writer, capacity, entry }))
     }
 
     fn state(&self) -> MutexGuard<'_, State<K::Handle>> {

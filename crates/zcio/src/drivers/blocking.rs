@@ -1,13 +1,15 @@
 //! Drives one task to its end on the calling thread.
 
 use std::os::fd::AsFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::endpoint::{Endpoint, Facts};
 use crate::kernel::Linux;
 use crate::pool::Plumbing;
 use crate::sys::{self, Events, Fd, PollFd};
-use crate::transfer::{Cause, Ending, Failure, Patience, Request, Side, Task, Transfer, Turn};
+use crate::transfer::{
+    Bridge, BridgeEnding, Cause, Ending, Failure, Patience, Request, Side, Task, Transfer, Turn,
+};
 
 /// Moves everything from `source`, from where it stands, to `sink`, by the best means the kernel offers, and
 /// returns when the last byte is accepted. Neither descriptor is closed, nor are its flags changed.
@@ -26,6 +28,16 @@ pub fn transfer_with(source: &impl AsFd, sink: &impl AsFd, request: Request) -> 
     let source = endpoint(source, Side::Source)?;
     let sink = endpoint(sink, Side::Sink)?;
     drive(Transfer::new(source, sink, request)?)
+}
+
+/// Relays between two connected stream sockets in both directions until both have ended, and passes on each end
+/// when it comes; `idle_timeout`: or until nothing has moved for so long.
+///
+/// # Errors
+/// Of ends that are not such sockets; how the directions ended is in the [`BridgeEnding`].
+pub fn bridge(a: &impl AsFd, b: &impl AsFd, idle_timeout: Option<Duration>) -> Result<BridgeEnding, Failure> {
+    let sockets = [endpoint(a, Side::Source)?, endpoint(b, Side::Sink)?];
+    Ok(drive(Bridge::between(sockets, Default::default(), idle_timeout)?))
 }
 
 /// Gives a task its turns until it ends, waiting with `poll(2)` for the ends it names whenever it cannot go on.

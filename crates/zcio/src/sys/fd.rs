@@ -23,6 +23,18 @@ pub enum Fd<'fd> {
     Borrowed(BorrowedFd<'fd>),
 }
 
+impl<'fd> Fd<'fd> {
+    /// The same descriptor twice, as for both directions of a bridge.
+    #[must_use]
+    pub fn twice(self) -> [Fd<'fd>; 2] {
+        match self {
+            Self::Owned(fd) => Self::Shared(Arc::new(fd)).twice(),
+            Self::Shared(fd) => [Self::Shared(Arc::clone(&fd)), Self::Shared(fd)],
+            Self::Borrowed(fd) => [Self::Borrowed(fd), Self::Borrowed(fd)],
+        }
+    }
+}
+
 impl Fd<'_> {
     /// The same for a holder who outlives the lender: what is borrowed is duplicated.
     pub fn into_shared(self) -> Result<Fd<'static>> {

@@ -5,6 +5,7 @@
 //! file: the [`route`] says which mechanisms to try; `direct`, `relay` and `buffered` make one attempt each and
 //! decide nothing. One mechanism hands over to the next only with nothing in flight, at the exact byte.
 
+mod bridge;
 mod buffered;
 mod direct;
 mod flow;
@@ -20,6 +21,7 @@ use crate::endpoint::{Endpoint, Facts, Kind};
 use crate::kernel::Kernel;
 use crate::pool::Plumbing;
 
+pub use bridge::{Bridge, BridgeEnding};
 use flow::{Flow, Move};
 pub use outcome::{Cause, Ending, Failure, Fallback, Mechanism, Outcome, Patience, Side, Step};
 pub use request::Request;

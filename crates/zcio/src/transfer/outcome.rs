@@ -105,6 +105,8 @@ pub enum Cause {
     Busy,
     /// It was told to stop.
     Canceled,
+    /// Nothing had moved for as long as it was to wait.
+    TimedOut,
 }
 
 impl From<Refusal> for Cause {
@@ -142,6 +144,7 @@ impl Failure {
             Cause::CopyRequired | Cause::Unsupported(_) | Cause::Blocking => Errno::OPNOTSUPP,
             Cause::Busy => Errno::BUSY,
             Cause::Canceled => Errno::CANCELED,
+            Cause::TimedOut => Errno::TIMEDOUT,
         }
     }
 }
@@ -157,6 +160,7 @@ impl fmt::Display for Failure {
             }
             Cause::Busy => f.write_str("another transfer is using this pipe or socket")?,
             Cause::Canceled => f.write_str("canceled")?,
+            Cause::TimedOut => f.write_str("nothing has moved for too long")?,
         }
         write!(f, " (after {} bytes)", self.outcome.bytes)
     }
@@ -171,6 +175,7 @@ impl From<Failure> for std::io::Error {
             Cause::CopyRequired | Cause::Unsupported(_) | Cause::Blocking => std::io::ErrorKind::Unsupported,
             Cause::Busy => std::io::ErrorKind::ResourceBusy,
             Cause::Canceled => std::io::ErrorKind::Interrupted,
+            Cause::TimedOut => std::io::ErrorKind::TimedOut,
         };
         Self::new(kind, failure)
     }

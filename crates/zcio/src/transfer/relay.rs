@@ -16,7 +16,7 @@ use super::route;
 /// The pipe of a relay, and what is in it.
 #[derive(Debug)]
 pub struct Relay<H> {
-    conduit: Option<Conduit<H>>,
+    conduit: Option<Box<Conduit<H>>>,
     held: usize,
     /// Times that a fill has taken all the pipe can hold.
     full: u32,
@@ -38,7 +38,11 @@ impl<H> Relay<H> {
     /// The same with other handles on the same pipe.
     pub fn map<L>(self, convert: impl Fn(H) -> Result<L>) -> Result<Relay<L>> {
         let Self { conduit, held, full } = self;
-        Ok(Relay { conduit: conduit.map(|conduit| conduit.map(convert)).transpose()?, held, full })
+        Ok(Relay {
+            conduit: conduit.map(|conduit| conduit.map(convert).map(Box::new)).transpose()?,
+            held,
+            full,
+        })
     }
 }
 

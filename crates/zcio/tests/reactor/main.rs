@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bridge;
 mod cancel;
 mod many;
 mod process;

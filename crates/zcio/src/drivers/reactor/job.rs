@@ -103,7 +103,8 @@ pub(super) trait Work: Send {
 
 struct Assignment<T: Task<Linux<'static>>> {
     task: T,
-    ending: Option<T::Ending>,
+    /// Boxed, since it is there for a moment only.
+    ending: Option<Box<T::Ending>>,
     on_end: Box<dyn FnOnce(T::Ending) + Send>,
 }
 
@@ -117,14 +118,14 @@ where
             Turn::Wait => Turn::Wait,
             Turn::Disk => Turn::Disk,
             Turn::End(ending) => {
-                self.ending = Some(ending);
+                self.ending = Some(Box::new(ending));
                 Turn::End(())
             }
         }
     }
 
     fn give_up(&mut self, plumbing: &Plumbing<Linux<'static>>, cause: Cause, end: Option<usize>) {
-        self.ending = Some(self.task.give_up(plumbing, cause, end));
+        self.ending = Some(Box::new(self.task.give_up(plumbing, cause, end)));
     }
 
     fn ends(&self) -> usize {
@@ -168,7 +169,7 @@ where
                 // A socket that was hung up under the call: the kernel's `EPIPE` is our own doing.
                 T::blame_cancel(&mut ending);
             }
-            on_end(ending);
+            on_end(*ending);
         }
     }
 }
