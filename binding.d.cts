@@ -18,15 +18,24 @@ export declare class Engine {
   constructor(onEnd: (arg: Array<NativeEnding>) => void)
   /**
    * Starts a transfer and returns its id; whatever becomes of it, one ending follows, after this call.
-   * `is_stream_socket`: the sink is known to be a connected, nonblocking stream socket of this process.
+   * `is_sink_socket`: the sink is known to be a connected, nonblocking stream socket of this process. `head`: bytes
+   * that were read from the source before, to go first.
    */
-  start(source: Descriptor, sink: Descriptor, start: Offset, sinkStart: Offset, length: Offset, fallback: boolean, snapshot: boolean, isStreamSocket: boolean): number
+  start(source: Descriptor, sink: Descriptor, start: Offset, sinkStart: Offset, length: Offset, fallback: boolean, snapshot: boolean, isSinkSocket: boolean, head?: Buffer | undefined | null): number
+  /**
+   * Joins two connected, nonblocking stream sockets of this process, and returns the id of the direction from a to
+   * b; that from b to a has the next. An ending follows for each. `idle_timeout`: in ms, 0 for none.
+   */
+  bridge(a: Descriptor, b: Descriptor, aHead: Buffer, bHead: Buffer, idleTimeout: number): number
   /** Bytes moved so far, or -1 for a transfer that is over. */
   bytes(id: number): number
   /** Asks a transfer to stop. */
   cancel(id: number): void
-  /** Stops a transfer whose socket JavaScript has destroyed: the peer learns of it now. */
-  hangUp(id: number): void
+  /**
+   * Stops a transfer one of whose sockets JavaScript has destroyed, the source (or a) or the sink (or b): its peer
+   * learns of it now.
+   */
+  hangUp(id: number, isSink: boolean): void
 }
 
 /**
@@ -92,7 +101,7 @@ export interface NativeEnding {
   mechanism: string
   /** Those that did not, and why. */
   fallbacks: Array<NativeFallback>
-  /** Absent after success; else `SYSTEM`, `COPY_REQUIRED`, `UNSUPPORTED`, `BLOCKING`, `BUSY` or `CANCELED`. */
+  /** Absent after success; else `SYSTEM`, `COPY_REQUIRED`, `UNSUPPORTED`, `BLOCKING`, `BUSY`, `CANCELED` or `TIMED_OUT`. */
   failure?: string
   /** Of a `SYSTEM` failure: the positive error number. */
   errno?: number

@@ -1,5 +1,7 @@
 // The public face of zcio.
 
+export { bridge, type BridgeOptions, type BridgeProgress } from './src/bridge.js'
+export type { BridgeResult } from './src/bridge-by-stream.js'
 export {
   capabilities,
   constants,

@@ -15,7 +15,7 @@ const bytes = pattern(size)
 
 /** A job with nothing special about it. */
 function job(from: number, to: number, more: Partial<Move> = {}): Move {
-  return { source: from, sink: to, fallback: true, snapshot: false, isStreamSocket: false, ...more }
+  return { source: from, sink: to, fallback: true, snapshot: false, isSinkSocket: false, ...more }
 }
 
 /** A socket whose peer has read a little. */
@@ -24,7 +24,7 @@ async function midway(
   more: Partial<Move> = {},
 ): Promise<{ near: Socket; far: Socket; moving: Promise<unknown> }> {
   const [near, far] = await sockets(t, 'unix')
-  const moving = move(job(source(t, bytes), bare(near), { socket: near, isStreamSocket: true, ...more }))
+  const moving = move(job(source(t, bytes), bare(near), { socket: near, isSinkSocket: true, ...more }))
   moving.catch(() => undefined)
   await take(far, 1000)
   return { near, far, moving }

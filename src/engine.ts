@@ -3,6 +3,7 @@
 // One native Engine per JavaScript thread, made by the first transfer. Its threadsafe function never holds the
 // event loop; a timer does, and only while a transfer runs.
 
+import { constants as os } from 'node:os'
 import { binding, type NativeEnding, type NativeEngine } from './binding.js'
 import {
   systemError,
@@ -24,7 +25,9 @@ export interface Job {
   fallback: boolean
   snapshot: boolean
   /** The sink is known to be a connected, nonblocking stream socket; saves asking. */
-  isStreamSocket: boolean
+  isSinkSocket: boolean
+  /** Bytes read from the source before; they go first. */
+  head?: Buffer | undefined
 }
 
 /** What the engine reports of a transfer, whichever way it ended. */
@@ -48,8 +51,8 @@ export interface Run {
   readonly bytes: () => number
   /** Asks it to stop as soon as its thread looks. */
   readonly cancel: () => void
-  /** The same, and tells the peers of its sockets now: for a socket that JavaScript has destroyed. */
-  readonly hangUp: () => void
+  /** The same, and tells the peer of that end now: for a socket that JavaScript has destroyed. */
+  readonly hangUp: (side: Side) => void
 }
 
 let engine: NativeEngine | undefined
@@ -58,8 +61,7 @@ const pending = new Map<number, (outcome: Outcome) => void>()
 
 /** Starts a transfer. */
 export function start(job: Job): Run {
-  engine ??= new (binding().Engine)(settle)
-  const running = engine
+  const running = native()
   const id = running.start(
     job.source,
     job.sink,
@@ -68,8 +70,36 @@ export function start(job: Job): Run {
     job.length,
     job.fallback,
     job.snapshot,
-    job.isStreamSocket,
+    job.isSinkSocket,
+    job.head,
   )
+  return follow(running, id)
+}
+
+/** Two connected sockets to be joined. */
+export interface Joint {
+  a: number
+  b: number
+  /** What was read from each before. */
+  aHead: Buffer
+  bHead: Buffer
+  /** In ms; 0 for none. */
+  idleTimeout: number
+}
+
+/** Joins two sockets; returns the directions from a to b and from b to a. What is done to one is done to both. */
+export function join({ a, b, aHead, bHead, idleTimeout }: Joint): [Run, Run] {
+  const running = native()
+  const id = running.bridge(a, b, aHead, bHead, idleTimeout)
+  return [follow(running, id), follow(running, id + 1)]
+}
+
+function native(): NativeEngine {
+  engine ??= new (binding().Engine)(settle)
+  return engine
+}
+
+function follow(running: NativeEngine, id: number): Run {
   const ended = new Promise<Outcome>((resolve) => pending.set(id, resolve))
   if (pending.size === 1) holdProcess()
   let bytes = 0
@@ -79,8 +109,8 @@ export function start(job: Job): Run {
     cancel: () => {
       running.cancel(id)
     },
-    hangUp: () => {
-      running.hangUp(id)
+    hangUp: (side) => {
+      running.hangUp(id, side === 'sink')
     },
   }
 }
@@ -136,6 +166,8 @@ function failureOf({
         'another transfer is moving bytes through this pipe or socket in this direction; await it first',
         details,
       )
+    case 'TIMED_OUT':
+      return systemError(os.errno.ETIMEDOUT, 'bridge', details)
     case 'COPY_REQUIRED':
       return zcioError(
         'ERR_ZCIO_COPY_REQUIRED',

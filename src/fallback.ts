@@ -56,7 +56,7 @@ export async function transferByStream(
   } finally {
     unwatch()
     if (isOwn) writer.destroy()
-    if (end || source.kind === 'descriptor') reader.destroy()
+    if (source.kind === 'descriptor') reader.destroy()
   }
   onProgress?.({ bytes: meter.taken })
   return { bytes: meter.taken, mechanism: 'stream', fallbacks }
@@ -96,6 +96,7 @@ function open(source: SourceKind, sink: SinkKind, how: StreamTransfer): Ends {
 }
 
 function readerOf(source: SourceKind, { start, length }: StreamTransfer): Readable {
+  if (source.kind === 'socket') source = { kind: 'stream', stream: source.socket }
   if (source.kind !== 'descriptor') {
     if (start !== undefined) throw unseekable('source')
     return source.stream instanceof Readable ? source.stream : new Readable().wrap(source.stream)

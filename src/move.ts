@@ -3,10 +3,11 @@
 
 import type { Socket } from 'node:net'
 import type { Readable, Writable } from 'node:stream'
-import { start, type Job, type Outcome } from './engine.js'
+import { start, type Job, type Outcome, type Run } from './engine.js'
 import { lend } from './endpoint/socket.js'
 import { closed } from './endpoint/wait.js'
-import { abortError, zcioError, type Fallback, type Mechanism } from './errors.js'
+import { abortError, zcioError, type Fallback, type Mechanism, type TransferError } from './errors.js'
+import { countAlso } from './node-internals.js'
 import { watch, type ProgressReport } from './pulse.js'
 
 /** How a transfer went. */
@@ -20,8 +21,14 @@ export interface TransferResult {
 }
 
 export interface Move extends Job {
-  /** The socket that is the sink, if it is one. */
+  /** The sockets that these are, if they are some. */
+  sourceSocket?: Socket | undefined
   socket?: Socket | undefined
+  /**
+   * Puts bytes back that were taken from the source and not moved; where it cannot, they are the error's. `refused`:
+   * nothing has begun, and the source lives on.
+   */
+  putBack?: ((residual: Buffer, refused: boolean) => boolean) | undefined
   /** The streams whose files these are: what JavaScript destroys is moved no further. */
   reader?: Readable | undefined
   writer?: Writable | undefined
@@ -38,34 +45,68 @@ export class Blocking extends Error {}
 
 /** Moves bytes until the source ends or the length is reached. */
 export async function move(job: Move): Promise<TransferResult> {
-  const { socket, reader, writer, moved = 0, signal, onProgress, total } = job
+  const { moved = 0, signal, onProgress, total } = job
   if (signal?.aborted) throw abortError(signal, { bytes: moved })
   const run = start(job)
-  const bytes = (): number => moved + run.bytes()
-  const giveBack = socket === undefined ? undefined : lend(socket, run.hangUp)
-  const unwatch = watch(bytes, { onProgress, total, sockets: socket === undefined ? [] : [socket] })
-  signal?.addEventListener('abort', run.cancel)
-  for (const stream of [reader, writer]) stream?.once('close', run.cancel)
+  const release = hold(job, run)
   const outcome = await run.ended
-  signal?.removeEventListener('abort', run.cancel)
-  for (const stream of [reader, writer]) stream?.off('close', run.cancel)
-  unwatch()
-  giveBack?.()
+  release(outcome)
+  const { failure, blocking, residual } = outcome
+  const refused = blocking || (failure !== undefined && isRefusal(failure))
+  if (residual && job.putBack?.(residual, refused)) outcome.residual = undefined
   const done = moved + outcome.bytes
   if (outcome.failure) throw explain(outcome, outcome.failure, done, job)
   onProgress?.(total === undefined ? { bytes: done } : { bytes: done, total })
   return { bytes: done, mechanism: outcome.mechanism, fallbacks: outcome.fallbacks }
 }
 
-function explain(outcome: Outcome, failure: Error, bytes: number, job: Move): Error {
+/** Keeps the streams for the engine while it runs, and has them tell the truth. Returns how to let go of them. */
+function hold(job: Move, run: Run): (outcome: Outcome) => void {
+  const { sourceSocket, socket, reader, writer, moved = 0, head, signal, onProgress, total } = job
+  const giveBack =
+    socket &&
+    lend(socket, () => {
+      run.hangUp('sink')
+    })
+  const onClose = (): void => {
+    run.hangUp('source')
+  }
+  sourceSocket?.once('close', onClose)
+  const taken = (bytes: number): number => Math.max(0, bytes - (head?.length ?? 0))
+  const countRead = sourceSocket && countAlso(sourceSocket, 'bytesRead', () => taken(run.bytes()))
+  const countWritten = socket && countAlso(socket, 'bytesWritten', run.bytes)
+  const sockets = [sourceSocket, socket].filter((one) => one !== undefined)
+  const unwatch = watch(() => moved + run.bytes(), { onProgress, total, sockets })
+  signal?.addEventListener('abort', run.cancel)
+  for (const stream of [reader, writer]) stream?.once('close', run.cancel)
+  return ({ bytes, residual }) => {
+    signal?.removeEventListener('abort', run.cancel)
+    for (const stream of [reader, writer]) stream?.off('close', run.cancel)
+    unwatch()
+    countRead?.(taken(bytes + (residual?.length ?? 0)))
+    countWritten?.(bytes)
+    sourceSocket?.off('close', onClose)
+    giveBack?.()
+  }
+}
+
+function explain(outcome: Outcome, failure: TransferError, bytes: number, job: Move): Error {
   const { canceled, blocking, residual } = outcome
   if (blocking) return new Blocking(failure.message)
+  if (residual === undefined) delete failure.residual
   if (!canceled) return Object.assign(failure, { bytes })
   const progress = residual === undefined ? { bytes } : { bytes, residual }
   if (job.signal?.aborted) return abortError(job.signal, progress)
-  const cause = job.reader?.errored ?? job.writer?.errored ?? job.socket?.errored
-  const error = closed(job.reader?.destroyed ? 'source' : 'sink')
+  const { reader, sourceSocket, writer, socket } = job
+  const source = reader ?? sourceSocket
+  const cause = source?.errored ?? writer?.errored ?? socket?.errored
+  const error = closed(source?.destroyed ? 'source' : 'sink')
   return Object.assign(error, progress, cause ? { cause } : {})
+}
+
+/** Whether it was refused before it began: both ends are as they were, and the caller's to use otherwise. */
+export function isRefusal({ code, bytes }: TransferError): boolean {
+  return code === 'ERR_ZCIO_BUSY' || (code === 'ERR_ZCIO_COPY_REQUIRED' && bytes === 0)
 }
 
 /** The file has become shorter than the head declared. */

@@ -3,8 +3,12 @@
 //
 // What is read, and since when it has been so (Node 20 to 26):
 //   readable._readableState.reading   whether it has asked for bytes that have not come yet
+//   readable._readableState.ended     whether its end has been read, though perhaps not yet been told
 //   socket._handle.fd         the descriptor of a TCP or Pipe handle
+//   socket._handle.reading, .readStart(), .readStop()   whether libuv reads, and how to make it; pause() does not
+//   socket._handle.bytesRead, .bytesWritten             what the socket's own counters are taken from
 //   socket._unrefTimer()      refreshes the idle timer, as every write of Node's own does
+//   socket.parser             the HTTP parser that takes what is read, past the stream
 //   res._header               the head as it will be sent, from writeHead() on
 //   res._headerSent           whether it has been; set here when we have sent it
 //   res._contentLength        what the head declares
@@ -14,12 +18,22 @@ import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 
 interface PrivateReadable {
-  _readableState: { reading?: unknown }
+  _readableState: { reading?: unknown; ended?: unknown }
+}
+
+interface PrivateHandle {
+  fd?: unknown
+  reading?: boolean
+  bytesRead?: unknown
+  bytesWritten?: unknown
+  readStart?(): number
+  readStop?(): number
 }
 
 interface PrivateSocket {
-  _handle: { fd?: unknown } | null
+  _handle: PrivateHandle | null
   _unrefTimer(): void
+  parser?: unknown
 }
 
 interface PrivateResponse {
@@ -36,10 +50,75 @@ export function isReading(stream: Readable): boolean {
   return (stream as unknown as PrivateReadable)._readableState.reading === true
 }
 
+/** Whether the end of a stream has been read, though perhaps not yet been told. */
+export function hasEnded(stream: Readable): boolean {
+  return (stream as unknown as PrivateReadable)._readableState.ended === true
+}
+
 /** The descriptor of a connected socket, or -1. */
 export function descriptorOf(socket: Socket): number {
   const fd = (socket as unknown as PrivateSocket)._handle?.fd
   return typeof fd === 'number' ? fd : -1
+}
+
+/** Whether what this socket receives is the stream's to give, and ours to take instead. */
+export function canBeReadFrom(socket: Socket): boolean {
+  const { _handle: handle, parser } = socket as unknown as PrivateSocket
+  const isKnown =
+    typeof handle?.readStart === 'function' &&
+    typeof handle.readStop === 'function' &&
+    typeof handle.bytesRead === 'number'
+  return isKnown && (parser === null || parser === undefined)
+}
+
+/** Stops libuv from reading the socket. */
+export function stopReading(socket: Socket): void {
+  const handle = (socket as unknown as PrivateSocket)._handle
+  if (!handle) return
+  handle.reading = false
+  handle.readStop?.()
+}
+
+/** Lets libuv read on: also what has ended meanwhile ends again for it. */
+export function startReading(socket: Socket): void {
+  const handle = (socket as unknown as PrivateSocket)._handle
+  if (!handle || socket.destroyed) return
+  handle.reading = true
+  handle.readStart?.()
+}
+
+type Counter = 'bytesRead' | 'bytesWritten'
+
+/** Bytes that moved past a socket's handle: by what is over, and by what is under way. */
+interface Past {
+  done: number
+  running: (() => number) | undefined
+}
+
+const pasts = { bytesRead: new WeakMap<object, Past>(), bytesWritten: new WeakMap<object, Past>() }
+
+/** Has the socket's own counter include what moves past it, until the function that is returned fixes the number. */
+export function countAlso(socket: Socket, counter: Counter, moved: () => number): (bytes: number) => void {
+  const handle = (socket as unknown as PrivateSocket)._handle
+  if (!handle) return () => undefined
+  const past = pasts[counter].get(handle) ?? extend(handle, counter)
+  past.running = moved
+  return (bytes) => {
+    past.done += bytes
+    past.running = undefined
+  }
+}
+
+/** The counters of a socket are accessors that cannot be replaced; those of its handle, which they read, can. */
+function extend(handle: PrivateHandle, counter: Counter): Past {
+  const past: Past = { done: 0, running: undefined }
+  const prototype = Object.getPrototypeOf(handle) as object
+  Object.defineProperty(handle, counter, {
+    configurable: true,
+    get: () => (Reflect.get(prototype, counter, handle) as number) + past.done + (past.running?.() ?? 0),
+  })
+  pasts[counter].set(handle, past)
+  return past
 }
 
 /** Tells a socket that bytes are moving, so that its idle timeout starts anew. */
@@ -67,7 +146,9 @@ function readableIsAsExpected(): boolean {
   const stream = new Readable({ read: () => undefined })
   const before = (stream as unknown as PrivateReadable)._readableState.reading
   stream.read(0)
-  return before === false && isReading(stream)
+  const reads = before === false && isReading(stream) && !hasEnded(stream)
+  stream.push(null)
+  return reads && hasEnded(stream)
 }
 
 function socketIsAsExpected(): boolean {

@@ -1,5 +1,6 @@
 // Defaults, validation, and messages that name the argument: what is wrong is said before anything moves.
 
+import { Socket } from 'node:net'
 import { invalidType, invalidValue, outOfRange } from './errors.js'
 
 /** An offset or length in bytes: an integer from 0 to 2^63 - 1. */
@@ -44,6 +45,23 @@ export function checkDescriptor(name: string, value: number): number {
   if (value < 0 || value > 0x7fff_ffff)
     throw outOfRange(name, 'an open descriptor: >= 0 and <= 2147483647', value)
   return value
+}
+
+/** Checks a duration in ms. */
+export function checkMilliseconds(name: string, value: unknown): number | undefined {
+  if (value === undefined) return undefined
+  if (typeof value !== 'number') throw invalidType(name, 'a number of milliseconds', value)
+  if (!(value >= 0 && value <= 0x7fff_ffff)) throw outOfRange(name, '>= 0 and <= 2147483647', value)
+  return value
+}
+
+export function checkBuffer(name: string, value: unknown): Buffer | undefined {
+  if (value !== undefined && !(value instanceof Uint8Array)) throw invalidType(name, 'a Buffer', value)
+  return value === undefined ? undefined : Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+}
+
+export function checkSocket(name: string, value: unknown): asserts value is Socket {
+  if (!(value instanceof Socket)) throw invalidType(name, 'a net.Socket', value)
 }
 
 export function checkBoolean(name: string, value: unknown): boolean | undefined {

@@ -13,7 +13,7 @@ import { lendSink, lendSource } from './endpoint/lend.js'
 import type { LentSink, LentSource } from './endpoint/lent.js'
 import { abortError, zcioError, type Fallback, type TransferError } from './errors.js'
 import { transferByStream } from './fallback.js'
-import { Blocking, move, truncated, type Move, type TransferResult } from './move.js'
+import { Blocking, isRefusal, move, truncated, type Move, type TransferResult } from './move.js'
 import { checkBoolean, checkBytes, checkFunction, checkOptions, checkSignal, type Bytes } from './options.js'
 import type { ProgressReport } from './pulse.js'
 
@@ -96,8 +96,14 @@ async function transferBetween(from: SourceKind, to: SinkKind, wanted: Wanted): 
   if (signal?.aborted) throw abortError(signal, { bytes: 0 })
   const source = await lendSource(from, wanted.start, signal)
   if ('refused' in source) return byStream(from, to, wanted, source.refused)
-  const sink = await lendSink(to, signal)
-  if ('refused' in sink) return byStream(from, to, wanted, sink.refused)
+  const sink = await lendSink(to, signal).catch((error: unknown) => {
+    source.giveBack?.(source.head)
+    throw error
+  })
+  if ('refused' in sink) {
+    source.giveBack?.(source.head)
+    return byStream(from, to, wanted, sink.refused)
+  }
   let result: TransferResult
   try {
     result = await moveBetween(source, sink, wanted, {
@@ -106,9 +112,11 @@ async function transferBetween(from: SourceKind, to: SinkKind, wanted: Wanted): 
     })
   } catch (error) {
     sink.release()
+    source.giveBack?.()
     if (error instanceof Blocking) return byStream(from, to, wanted, 'BLOCKING')
     throw error
   }
+  source.giveBack?.()
   if (!end) sink.release()
   if (end) await sink.end()
   if (end) streamOf(from)?.destroy()
@@ -131,8 +139,13 @@ async function moveBetween(
     length,
     fallback: wanted.fallback,
     snapshot: wanted.snapshot,
-    isStreamSocket: declared !== undefined,
+    head: source.head,
+    isSinkSocket: declared !== undefined,
+    sourceSocket: source.socket,
     socket: sink.socket,
+    // A stream that is going to be destroyed would take them with it.
+    putBack: (residual, refused) =>
+      (refused || wanted.end === false) && (source.giveBack?.(residual) ?? false),
     ...streams,
     signal: wanted.signal,
     onProgress: wanted.onProgress,
@@ -154,18 +167,20 @@ function shortest(...lengths: (Bytes | undefined)[]): Bytes | undefined {
   )
 }
 
-function byStream(source: SourceKind, sink: SinkKind, wanted: Wanted, code: string): Promise<TransferResult> {
+async function byStream(
+  source: SourceKind,
+  sink: SinkKind,
+  wanted: Wanted,
+  code: string,
+): Promise<TransferResult> {
   if (!wanted.fallback) {
     const message = `only Node's streams can move these bytes (${code}); allow it with fallback: true`
     throw zcioError('ERR_ZCIO_COPY_REQUIRED', message)
   }
   const fallbacks: Fallback[] = [{ mechanism: 'sendfile', code }]
-  return transferByStream(source, sink, { ...wanted, fallbacks })
-}
-
-/** Whether it was refused before it began: both ends are as they were, and the caller's to use otherwise. */
-function isRefusal({ code, bytes }: TransferError): boolean {
-  return code === 'ERR_ZCIO_BUSY' || (code === 'ERR_ZCIO_COPY_REQUIRED' && bytes === 0)
+  const result = await transferByStream(source, sink, { ...wanted, fallbacks })
+  if (wanted.end ?? true) streamOf(source)?.destroy()
+  return result
 }
 
 function ignore(): void {

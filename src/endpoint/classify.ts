@@ -18,6 +18,7 @@ export type Sink =
 export type SourceKind =
   | { kind: 'descriptor'; fd: number }
   | { kind: 'file'; stream: ReadStream }
+  | { kind: 'socket'; socket: Socket }
   | { kind: 'stream'; stream: Readable }
 
 export type SinkKind =
@@ -32,6 +33,7 @@ const SINKS = 'a descriptor, a FileHandle, an object with an fd, or a writable s
 
 export function classifySource(source: unknown): SourceKind {
   if (source instanceof ReadStream) return { kind: 'file', stream: source }
+  if (source instanceof Socket) return { kind: 'socket', socket: source }
   if (source instanceof Readable) return { kind: 'stream', stream: source }
   if (isReadable(source)) return { kind: 'stream', stream: source }
   return { kind: 'descriptor', fd: descriptor('source', source, SOURCES) }

@@ -9,6 +9,7 @@ import type { Bytes } from '../options.js'
 import type { SinkKind, SourceKind } from './classify.js'
 import { lendReadStream, lendWriteStream } from './file.js'
 import type { LentSink, LentSource, Refused } from './lent.js'
+import { lendSocketSource } from './receive.js'
 import { refusedBody, refusedResponse, socketOf } from './response.js'
 import { isLent, quiet, refusedSocket, reserve } from './socket.js'
 import { gone, ready } from './wait.js'
@@ -21,6 +22,7 @@ export async function lendSource(
 ): Promise<LentSource | Refused> {
   if (source.kind === 'stream') return { refused: 'STREAM' }
   if (source.kind === 'file') return lendReadStream(source.stream, start, signal)
+  if (source.kind === 'socket') return lendSocketSource(source.socket, signal)
   return start === undefined ? { fd: source.fd } : { fd: source.fd, start }
 }
 
@@ -61,6 +63,41 @@ async function lendSocket(socket: Socket, signal: AbortSignal | undefined): Prom
     await finished(socket, { readable: false })
   }
   return { fd: descriptorOf(socket), socket, count: nothing, release, end }
+}
+
+/** A socket of which both halves are lent. */
+export interface LentDuplex {
+  fd: number
+  socket: Socket
+  /** What Node had read of it. */
+  head: Buffer
+  /** Gives it back as it is, without the head. */
+  giveBack(): void
+}
+
+/** Borrows both halves of a socket. */
+export async function lendDuplex(
+  socket: Socket,
+  signal: AbortSignal | undefined,
+): Promise<LentDuplex | Refused> {
+  const source = await lendSocketSource(socket, signal)
+  if ('refused' in source) return source
+  const { fd, head = Buffer.alloc(0), giveBack } = source
+  try {
+    const sink = await lendSocket(socket, signal)
+    if ('refused' in sink) {
+      giveBack?.(head)
+      return sink
+    }
+    const release = (): void => {
+      sink.release()
+      giveBack?.()
+    }
+    return { fd, socket, head, giveBack: release }
+  } catch (error) {
+    giveBack?.(head)
+    throw error
+  }
 }
 
 /** The head is sent by Node; what it declares is what the body must have. */

@@ -9,6 +9,11 @@ export interface LentSource {
   /** Where to begin and how far to go. */
   start?: Bytes
   length?: number
+  /** The socket that is read, to be kept for the engine meanwhile, and what Node had read of it already. */
+  socket?: Socket
+  head?: Buffer
+  /** Gives the stream back, with bytes that were taken and not moved; false where it cannot be read any more. */
+  giveBack?: (residual?: Buffer) => boolean
 }
 
 export interface LentSink {

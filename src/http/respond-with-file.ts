@@ -322,7 +322,7 @@ function moveRest(socket: Socket, body: Body, response: Response, moved: number)
     length: body.length - moved,
     fallback: true,
     snapshot: false,
-    isStreamSocket: true,
+    isSinkSocket: true,
     socket,
     moved,
     signal: response.signal,

@@ -1,4 +1,4 @@
-//! Transfers on the reactor, as seen from one JavaScript environment.
+//! Transfers and bridges on the reactor, as seen from one JavaScript environment.
 //!
 //! An [`Engine`] belongs to the thread that made it (Node's main thread, or a worker). Endings cross over in
 //! batches through one threadsafe function, which never keeps the process alive: that is decided in TypeScript.
@@ -6,13 +6,18 @@
 //! that nothing calls into it, and what it had under way is cancelled.
 
 use std::collections::HashMap;
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use napi::bindgen_prelude::{Buffer, Function};
+use napi::bindgen_prelude::{Buffer, BufferSlice, Function};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Result, Status};
 use napi_derive::napi;
-use zcio::{Cause, Ending, Endpoint, Facts, Failure, Fd, Reactor, Request, Side, Ticket, Transfer};
+use zcio::{
+    Bridge, BridgeEnding, Cause, Ending, Endpoint, Facts, Failure, Fd, Linux, Reactor, Request, Side, Ticket,
+    Transfer,
+};
 
 use crate::convert::{Descriptor, Offset};
 
@@ -27,7 +32,7 @@ pub struct NativeEnding {
     pub mechanism: &'static str,
     /// Those that did not, and why.
     pub fallbacks: Vec<NativeFallback>,
-    /// Absent after success; else `SYSTEM`, `COPY_REQUIRED`, `UNSUPPORTED`, `BLOCKING`, `BUSY` or `CANCELED`.
+    /// Absent after success; else `SYSTEM`, `COPY_REQUIRED`, `UNSUPPORTED`, `BLOCKING`, `BUSY`, `CANCELED` or `TIMED_OUT`.
     pub failure: Option<&'static str>,
     /// Of a `SYSTEM` failure: the positive error number.
     pub errno: Option<i32>,
@@ -55,7 +60,13 @@ type Waker = ThreadsafeFunction<(), (), Vec<NativeEnding>, Status, false, true>;
 struct Port {
     waker: Mutex<Option<Waker>>,
     endings: Mutex<Vec<(u32, Ending)>>,
-    tickets: Mutex<HashMap<u32, Ticket>>,
+    tickets: Mutex<HashMap<u32, Entry>>,
+}
+
+/// A transfer that JavaScript can ask about: alone, or one of the two directions of a bridge.
+struct Entry {
+    ticket: Ticket,
+    direction: usize,
 }
 
 impl Port {
@@ -85,8 +96,8 @@ impl Port {
     fn close(&self) {
         drop(lock(&self.waker).take());
         // Not hung up: a descriptor that was given by its number may be another thread's as well.
-        for (_, ticket) in lock(&self.tickets).drain() {
-            ticket.cancel();
+        for (_, entry) in lock(&self.tickets).drain() {
+            entry.ticket.cancel();
         }
     }
 }
@@ -117,9 +128,14 @@ impl Engine {
     }
 
     /// Starts a transfer and returns its id; whatever becomes of it, one ending follows, after this call.
-    /// `is_stream_socket`: the sink is known to be a connected, nonblocking stream socket of this process.
+    /// `is_sink_socket`: the sink is known to be a connected, nonblocking stream socket of this process. `head`: bytes
+    /// that were read from the source before, to go first.
     #[napi]
-    #[allow(clippy::too_many_arguments, reason = "an object would cost more than the call")]
+    #[allow(
+        clippy::too_many_arguments,
+        clippy::fn_params_excessive_bools,
+        reason = "an object would cost more than the call"
+    )]
     pub fn start(
         &mut self,
         source: Descriptor,
@@ -129,9 +145,10 @@ impl Engine {
         length: Offset,
         fallback: bool,
         snapshot: bool,
-        is_stream_socket: bool,
+        is_sink_socket: bool,
+        head: Option<BufferSlice>,
     ) -> u32 {
-        self.next_id = self.next_id.wrapping_add(1);
+        let id = self.take_id();
         let request = Request {
             start: start.0,
             sink_start: sink_start.0,
@@ -140,9 +157,37 @@ impl Engine {
             snapshot,
             asynchronous: true,
         };
-        if let Err(failure) = self.submit(self.next_id, &source, &sink, request, is_stream_socket) {
-            self.port.post(self.next_id, Err(failure));
+        let head = head.map_or_else(Vec::new, |head| head.to_vec());
+        if let Err(failure) = self.submit(id, &source, &sink, request, is_sink_socket, head) {
+            self.port.post(id, Err(failure));
         }
+        id
+    }
+
+    /// Joins two connected, nonblocking stream sockets of this process, and returns the id of the direction from a to
+    /// b; that from b to a has the next. An ending follows for each. `idle_timeout`: in ms, 0 for none.
+    #[napi]
+    pub fn bridge(
+        &mut self,
+        a: Descriptor,
+        b: Descriptor,
+        a_head: BufferSlice,
+        b_head: BufferSlice,
+        idle_timeout: f64,
+    ) -> u32 {
+        let (id, back) = (self.take_id(), self.take_id());
+        let heads = [a_head.to_vec(), b_head.to_vec()];
+        let timeout = (idle_timeout > 0.0).then(|| Duration::from_secs_f64(idle_timeout / 1e3));
+        let made = own(&a).and_then(|a| Bridge::between([a, own(&b)?], heads, timeout));
+        if let Err(failure) = made.and_then(|bridge| self.submit_bridge([id, back], bridge)) {
+            self.port.post(back, Err(Failure::early(Cause::Canceled, None)));
+            self.port.post(id, Err(failure));
+        }
+        id
+    }
+
+    fn take_id(&mut self) -> u32 {
+        self.next_id = self.next_id.wrapping_add(1);
         self.next_id
     }
 
@@ -152,16 +197,17 @@ impl Engine {
         source: &Descriptor,
         sink: &Descriptor,
         request: Request,
-        is_stream_socket: bool,
+        is_sink_socket: bool,
+        head: Vec<u8>,
     ) -> std::result::Result<(), Failure> {
-        let sink_facts = if is_stream_socket { Facts::stream_socket() } else { facts(sink, Side::Sink)? };
-        let transfer = Transfer::new(
-            endpoint(source, facts(source, Side::Source)?),
-            endpoint(sink, sink_facts),
-            request,
-        )?;
-        let reactor = Reactor::global()
-            .map_err(|errno| Failure::early(Cause::System { errno, call: "epoll_create1" }, None))?;
+        let made = prepare(source, sink, request, is_sink_socket);
+        let (transfer, reactor) = match made.and_then(|transfer| Ok((transfer, reactor()?))) {
+            Ok((transfer, reactor)) => (transfer.with_head(head), reactor),
+            Err(mut failure) => {
+                failure.outcome.residual = head;
+                return Err(failure);
+            }
+        };
         let port = Arc::downgrade(&self.port);
         // Held over the submission: the ending of a quick transfer waits here until its ticket is known.
         let mut tickets = lock(&self.port.tickets);
@@ -170,7 +216,28 @@ impl Engine {
                 port.post(id, ending);
             }
         })?;
-        tickets.insert(id, ticket);
+        tickets.insert(id, Entry { ticket, direction: 0 });
+        Ok(())
+    }
+
+    fn submit_bridge(
+        &self,
+        ids: [u32; 2],
+        bridge: Bridge<Linux<'static>>,
+    ) -> std::result::Result<(), Failure> {
+        let reactor = reactor()?;
+        let port = Arc::downgrade(&self.port);
+        let mut tickets = lock(&self.port.tickets);
+        let submitted = reactor.carry_out(bridge, move |BridgeEnding { a_to_b, b_to_a }| {
+            if let Some(port) = port.upgrade() {
+                port.post(ids[0], a_to_b);
+                port.post(ids[1], b_to_a);
+            }
+        });
+        let ticket = submitted.map_err(|_| Failure::early(Cause::Busy, None))?;
+        for (direction, id) in ids.into_iter().enumerate() {
+            tickets.insert(id, Entry { ticket: ticket.clone(), direction });
+        }
         Ok(())
     }
 
@@ -178,32 +245,52 @@ impl Engine {
     #[napi]
     #[allow(clippy::cast_precision_loss, reason = "exact to 2^53, as all counts")]
     pub fn bytes(&self, id: u32) -> f64 {
-        lock(&self.port.tickets).get(&id).map_or(-1.0, |ticket| ticket.bytes() as f64)
+        let tickets = lock(&self.port.tickets);
+        tickets.get(&id).map_or(-1.0, |Entry { ticket, direction }| ticket.progress()[*direction] as f64)
     }
 
     /// Asks a transfer to stop.
     #[napi]
     pub fn cancel(&self, id: u32) {
-        if let Some(ticket) = lock(&self.port.tickets).get(&id) {
-            ticket.cancel();
+        if let Some(entry) = lock(&self.port.tickets).get(&id) {
+            entry.ticket.cancel();
         }
     }
 
-    /// Stops a transfer whose socket JavaScript has destroyed: the peer learns of it now.
+    /// Stops a transfer one of whose sockets JavaScript has destroyed, the source (or a) or the sink (or b): its peer
+    /// learns of it now.
     #[napi]
-    pub fn hang_up(&self, id: u32) {
-        if let Some(ticket) = lock(&self.port.tickets).get(&id) {
-            ticket.hang_up();
+    pub fn hang_up(&self, id: u32, is_sink: bool) {
+        if let Some(entry) = lock(&self.port.tickets).get(&id) {
+            entry.ticket.hang_up(usize::from(is_sink));
         }
     }
+}
+
+fn reactor() -> std::result::Result<Arc<Reactor>, Failure> {
+    Reactor::global().map_err(|errno| Failure::early(Cause::System { errno, call: "epoll_create1" }, None))
+}
+
+fn prepare<'fd>(
+    source: &'fd Descriptor,
+    sink: &'fd Descriptor,
+    request: Request,
+    is_sink_socket: bool,
+) -> std::result::Result<Transfer<Linux<'fd>>, Failure> {
+    let sink_facts = if is_sink_socket { Facts::stream_socket() } else { facts(sink, Side::Sink)? };
+    let source = Endpoint { handle: Fd::from(source.as_fd()), facts: facts(source, Side::Source)? };
+    Transfer::new(source, Endpoint { handle: Fd::from(sink.as_fd()), facts: sink_facts }, request)
 }
 
 fn facts(descriptor: &Descriptor, side: Side) -> std::result::Result<Facts, Failure> {
     Facts::of(descriptor).map_err(|refusal| Failure::early(refusal.into(), Some(side)))
 }
 
-fn endpoint(descriptor: &Descriptor, facts: Facts) -> Endpoint<Fd<'_>> {
-    Endpoint { handle: Fd::from(std::os::fd::AsFd::as_fd(descriptor)), facts }
+/// An end of a bridge, by a duplicate.
+fn own(socket: &Descriptor) -> std::result::Result<Endpoint<Fd<'static>>, Failure> {
+    let handle = Fd::from(socket.as_fd()).into_shared();
+    let handle = handle.map_err(|errno| Failure::early(Cause::System { errno, call: "fcntl" }, None))?;
+    Ok(Endpoint { handle, facts: Facts::stream_socket() })
 }
 
 #[allow(clippy::cast_precision_loss, reason = "exact to 2^53, as all counts")]

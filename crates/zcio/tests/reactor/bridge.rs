@@ -127,7 +127,7 @@ fn nothing_is_read_from_one_that_writes_faster_than_the_other_reads() {
     let mut answer = [0; 10];
     left.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"still here");
-    joined.ticket.hang_up();
+    joined.ticket.hang_up(0);
     assert_eq!(joined.end().failure().unwrap().cause, Cause::Canceled);
     flooding.join().unwrap();
 }

@@ -103,7 +103,7 @@ fn cancelling_what_is_over_does_nothing() {
     let ticket = started.ticket;
     let ending = started.ending.recv().unwrap();
     ticket.cancel();
-    ticket.hang_up();
+    ticket.hang_up(1);
     assert_eq!((ending.unwrap().bytes, ticket.bytes()), (4, 4));
     (&sink).write_all(b" more").unwrap();
     drop(sink);
@@ -122,7 +122,7 @@ fn hanging_up_reaches_the_peer_although_descriptors_are_open() {
     peer.read_exact(&mut first).unwrap();
 
     let since = Instant::now();
-    started.ticket.hang_up();
+    started.ticket.hang_up(1);
     peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let mut rest = Vec::new();
     peer.read_to_end(&mut rest).unwrap();

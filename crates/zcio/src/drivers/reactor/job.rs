@@ -181,7 +181,7 @@ pub(super) struct Control {
     cancelled: AtomicBool,
     bytes: [AtomicU64; 2],
     /// The ends that are sockets, as long as the job has them.
-    sockets: Mutex<Vec<Arc<OwnedFd>>>,
+    sockets: Mutex<Vec<(usize, Arc<OwnedFd>)>>,
 }
 
 impl Control {
@@ -200,7 +200,7 @@ impl Control {
         }
     }
 
-    fn sockets(&self) -> MutexGuard<'_, Vec<Arc<OwnedFd>>> {
+    fn sockets(&self) -> MutexGuard<'_, Vec<(usize, Arc<OwnedFd>)>> {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -210,7 +210,7 @@ impl Control {
 }
 
 /// Watches and cancels a submitted task. Dropping it does neither.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ticket {
     control: Arc<Control>,
     inbox: Arc<Inbox>,
@@ -239,11 +239,11 @@ impl Ticket {
         self.inbox.look_at(self.control.id);
     }
 
-    /// Cancels because the owner has closed its socket: the peers learn of it now, although the engine still holds
-    /// duplicates. `shutdown(2)` runs under the lock that also guards their closing.
-    pub fn hang_up(&self) {
+    /// Cancels because the owner has closed the socket that is this end: its peer learns of it now, although the
+    /// engine still holds a duplicate. `shutdown(2)` runs under the lock that also guards its closing.
+    pub fn hang_up(&self, end: usize) {
         self.control.cancelled.store(true, Ordering::Release);
-        for socket in &*self.control.sockets() {
+        for (_, socket) in self.control.sockets().iter().filter(|(number, _)| *number == end) {
             // ENOTCONN: the peer was faster.
             let _ = sys::shutdown(socket, sys::How::Both);
         }
@@ -251,10 +251,10 @@ impl Ticket {
     }
 }
 
-fn sockets_of<T: Task<Linux<'static>>>(task: &T) -> Vec<Arc<OwnedFd>> {
+fn sockets_of<T: Task<Linux<'static>>>(task: &T) -> Vec<(usize, Arc<OwnedFd>)> {
     let sockets = (0..task.ends()).filter(|end| task.facts_of(*end).kind == Kind::Socket);
     let shared = sockets.filter_map(|end| match task.handle_of(end) {
-        Fd::Shared(fd) => Some(Arc::clone(fd)),
+        Fd::Shared(fd) => Some((end, Arc::clone(fd))),
         _ => None,
     });
     shared.collect()

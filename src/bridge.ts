@@ -1,0 +1,203 @@
+// Two sockets joined in both directions, past JavaScript: quiets both, hands over what Node has read of them, and
+// ends them when it is over.
+
+import type { Socket } from 'node:net'
+import { finished } from 'node:stream/promises'
+import { join, type Outcome, type Run } from './engine.js'
+import { lendDuplex, type LentDuplex } from './endpoint/lend.js'
+import { lend } from './endpoint/socket.js'
+import { closed } from './endpoint/wait.js'
+import { abortError, invalidValue, type Progress, type TransferError } from './errors.js'
+import { bridgeByStream, type BridgeResult } from './bridge-by-stream.js'
+import type { TransferResult } from './move.js'
+import { countAlso } from './node-internals.js'
+import {
+  checkBuffer,
+  checkFunction,
+  checkMilliseconds,
+  checkOptions,
+  checkSignal,
+  checkSocket,
+} from './options.js'
+import { watch, type ProgressReport } from './pulse.js'
+
+/** Options of {@link bridge}. */
+export interface BridgeOptions {
+  /** Ends the bridge, which then rejects with an AbortError. */
+  signal?: AbortSignal
+  /**
+   * Ends the bridge with ETIMEDOUT when nothing has moved in either direction for so long, in ms. Default: 0, never.
+   * The sockets' own timeouts go on measuring idleness, too.
+   */
+  idleTimeout?: number
+  /** What was read from `a` before and goes to `b` first: what an 'upgrade' or 'connect' event hands over. */
+  head?: Buffer
+  /** Called at most every 50 ms, with the bytes of both directions together. */
+  onProgress?: (report: ProgressReport) => void
+}
+
+/** What a bridge that failed adds to its error. */
+export interface BridgeProgress {
+  /** From a to b, from b to a: bytes that were accepted, and bytes that were taken and were not. */
+  aToB: Progress
+  bToA: Progress
+}
+
+const OPTIONS = ['signal', 'idleTimeout', 'head', 'onProgress']
+
+/**
+ * Joins two connected sockets in both directions until both have ended, by splice(2) through pipes that are held only
+ * while bytes are in them. What one side ends is ended on the other, while the other direction goes on.
+ *
+ * What Node has read already goes first, and what is written already is sent first; the sockets may be flowing or
+ * paused. They are the bridge's from then on, and both are destroyed when it is over.
+ *
+ * @param a e.g. the socket of a client, as 'connection', 'upgrade' or 'connect' hand it over
+ * @param b e.g. the socket of the server behind
+ * @returns when both directions have ended; TLS sockets are piped by Node's streams, and `fallbacks` says so
+ * @throws the first error of either socket, an AbortError or ETIMEDOUT, each with `aToB` and `bToA`; TypeError and
+ *   RangeError, and ERR_ZCIO_BUSY, before anything moves
+ */
+export async function bridge(a: Socket, b: Socket, options?: BridgeOptions): Promise<BridgeResult> {
+  const wanted = check(a, b, options)
+  for (const socket of [a, b]) socket.on('error', ignore)
+  try {
+    return await bridgeBetween(a, b, wanted)
+  } catch (error) {
+    if ((error as TransferError).code !== 'ERR_ZCIO_BUSY') for (const socket of [a, b]) socket.destroy()
+    throw error
+  } finally {
+    for (const socket of [a, b]) if (!socket.destroyed) socket.off('error', ignore)
+  }
+}
+
+type Wanted = ReturnType<typeof check>
+
+function check(a: Socket, b: Socket, given: BridgeOptions | undefined) {
+  checkSocket('a', a)
+  checkSocket('b', b)
+  if (a === b) throw invalidValue('b', b, 'must be another socket than "a"')
+  const options = checkOptions(given, OPTIONS)
+  return {
+    signal: checkSignal('options.signal', options.signal),
+    idleTimeout: checkMilliseconds('options.idleTimeout', options.idleTimeout) ?? 0,
+    head: checkBuffer('options.head', options.head),
+    onProgress: checkFunction('options.onProgress', options.onProgress),
+  }
+}
+
+async function bridgeBetween(a: Socket, b: Socket, wanted: Wanted): Promise<BridgeResult> {
+  const { signal } = wanted
+  if (signal?.aborted) throw abortError(signal, { bytes: 0 })
+  const near = await lendDuplex(a, signal)
+  if ('refused' in near) return bridgeByStream(a, b, { ...wanted, refused: near.refused })
+  const far = await lendDuplex(b, signal).catch((error: unknown) => {
+    near.giveBack()
+    throw error
+  })
+  if ('refused' in far) {
+    near.giveBack()
+    return bridgeByStream(a, b, { ...wanted, refused: far.refused })
+  }
+  return run(near, far, wanted)
+}
+
+async function run(a: LentDuplex, b: LentDuplex, wanted: Wanted): Promise<BridgeResult> {
+  const aHead = wanted.head ? Buffer.concat([wanted.head, a.head]) : a.head
+  const runs = join({ a: a.fd, b: b.fd, aHead, bHead: b.head, idleTimeout: wanted.idleTimeout })
+  const release = hold(a, b, runs, wanted)
+  const [there, back] = await Promise.all(runs.map((direction) => direction.ended) as [Ending, Ending])
+  release(there, back)
+  const failure = failureOf(there, back)
+  if (failure) throw explain(failure, there, back, a.socket, b.socket, wanted)
+  await Promise.all([a, b].map(end))
+  wanted.onProgress?.({ bytes: there.bytes + back.bytes })
+  return { aToB: resultOf(there), bToA: resultOf(back) }
+}
+
+type Ending = Promise<Outcome>
+
+/** Keeps both sockets for the engine while it runs, and has them tell the truth. Returns how to let go of them. */
+function hold(
+  a: LentDuplex,
+  b: LentDuplex,
+  [aToB, bToA]: [Run, Run],
+  { signal, onProgress }: Wanted,
+): (there: Outcome, back: Outcome) => void {
+  const letGo = [
+    lend(a.socket, () => {
+      aToB.hangUp('source')
+    }),
+    lend(b.socket, () => {
+      aToB.hangUp('sink')
+    }),
+  ]
+  const counts = [count(a, b, aToB), count(b, a, bToA)]
+  const bytes = (): number => aToB.bytes() + bToA.bytes()
+  letGo.push(watch(bytes, { onProgress, sockets: [a.socket, b.socket] }))
+  signal?.addEventListener('abort', aToB.cancel)
+  return (there, back) => {
+    signal?.removeEventListener('abort', aToB.cancel)
+    counts[0]?.(there)
+    counts[1]?.(back)
+    for (const release of letGo) release()
+  }
+}
+
+/** Counts one direction where it is read, but for what Node has read and counted itself, and where it is written. */
+function count(source: LentDuplex, sink: LentDuplex, direction: Run): (outcome: Outcome) => void {
+  const taken = (bytes: number): number => Math.max(0, bytes - source.head.length)
+  const read = countAlso(source.socket, 'bytesRead', () => taken(direction.bytes()))
+  const written = countAlso(sink.socket, 'bytesWritten', direction.bytes)
+  return ({ bytes, residual }) => {
+    read(taken(bytes + (residual?.length ?? 0)))
+    written(bytes)
+  }
+}
+
+/** Node is left to see for itself that both directions have ended. */
+async function end(lent: LentDuplex): Promise<void> {
+  const { socket } = lent
+  lent.giveBack()
+  socket.resume()
+  if (!socket.writableEnded) socket.end()
+  await finished(socket).catch(ignore)
+}
+
+/** Of two failures, the one that is not the consequence of the other. */
+function failureOf(there: Outcome, back: Outcome): Outcome | undefined {
+  return [there, back]
+    .filter(({ failure }) => failure)
+    .sort((one, other) => Number(one.canceled) - Number(other.canceled))[0]
+}
+
+function explain(
+  { failure, canceled }: Outcome,
+  there: Outcome,
+  back: Outcome,
+  a: Socket,
+  b: Socket,
+  { signal }: Wanted,
+): Error {
+  const bytes = there.bytes + back.bytes
+  const progress = { bytes, aToB: progressOf(there), bToA: progressOf(back) }
+  if (!canceled) {
+    delete failure?.residual
+    return Object.assign(failure ?? new Error(), progress)
+  }
+  if (signal?.aborted) return Object.assign(abortError(signal, { bytes }), progress)
+  const cause = a.errored ?? b.errored
+  return Object.assign(closed(a.destroyed ? 'source' : 'sink'), progress, cause ? { cause } : {})
+}
+
+function progressOf({ bytes, residual }: Outcome): Progress {
+  return residual === undefined ? { bytes } : { bytes, residual }
+}
+
+function resultOf({ bytes, mechanism, fallbacks }: Outcome): TransferResult {
+  return { bytes, mechanism, fallbacks }
+}
+
+function ignore(): void {
+  // The promise tells.
+}

@@ -1,0 +1,78 @@
+// Borrowing a socket of Node's to read from: stop Node's own reading, take what it has read already, lend the
+// descriptor, give it back.
+
+import type { Socket } from 'node:net'
+import { zcioError } from '../errors.js'
+import {
+  canBeReadFrom,
+  descriptorOf,
+  hasEnded,
+  internals,
+  startReading,
+  stopReading,
+} from '../node-internals.js'
+import type { LentSource, Refused } from './lent.js'
+import { gone, ready } from './wait.js'
+
+/** Why a socket has to be read by Node itself, or undefined. */
+export function refusedReading(socket: Socket): string | undefined {
+  if (!internals) return 'NODE_INTERNALS'
+  if ('encrypted' in socket) return 'TLS'
+  if (socket.readableEncoding !== null) return 'ENCODING'
+  if (socket.readableObjectMode) return 'OBJECT_MODE'
+  if (hasEnded(socket)) return 'ENDED'
+  if (!socket.connecting && descriptorOf(socket) < 0) return socket.destroyed ? undefined : 'NO_DESCRIPTOR'
+  if (!socket.connecting && !canBeReadFrom(socket)) return 'HTTP_PARSER'
+  return undefined
+}
+
+/** Sockets that are read from by the engine. */
+const read = new WeakSet<Socket>()
+
+/** Borrows a socket to read from, and what Node has read of it. */
+export async function lendSocketSource(
+  socket: Socket,
+  signal: AbortSignal | undefined,
+): Promise<LentSource | Refused> {
+  if (read.has(socket))
+    throw zcioError('ERR_ZCIO_BUSY', 'another transfer is reading from this socket; await it first')
+  if (socket.destroyed) throw gone(socket, 'source')
+  const refused = refusedReading(socket)
+  if (refused !== undefined) return { refused }
+  read.add(socket)
+  try {
+    if (socket.connecting) await ready(socket, 'connect', 'source', signal)
+    if (descriptorOf(socket) < 0) throw gone(socket, 'source')
+  } catch (error) {
+    read.delete(socket)
+    throw error
+  }
+  const { head, resume } = take(socket)
+  let lent = true
+  const giveBack = (residual?: Buffer): boolean => {
+    if (!lent) return true
+    lent = false
+    read.delete(socket)
+    return resume(residual)
+  }
+  return { fd: descriptorOf(socket), socket, head, giveBack }
+}
+
+/** Quiets the socket's reading side. */
+function take(socket: Socket): { head: Buffer; resume: (residual?: Buffer) => boolean } {
+  const wasFlowing = socket.readableFlowing === true
+  if (wasFlowing) socket.pause()
+  const head = (socket.readableLength > 0 ? socket.read(socket.readableLength) : null) as Buffer | null
+  // After the read, which starts libuv again.
+  stopReading(socket)
+  return {
+    head: head ?? Buffer.alloc(0),
+    resume: (residual) => {
+      if (socket.destroyed || !socket.readable) return residual === undefined
+      if (residual !== undefined) socket.unshift(residual)
+      startReading(socket)
+      if (wasFlowing) socket.resume()
+      return true
+    },
+  }
+}
