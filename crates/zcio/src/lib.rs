@@ -42,7 +42,7 @@ pub mod pool;
 pub mod sys;
 pub mod transfer;
 
-pub use drivers::blocking::{bridge, transfer, transfer_with};
+pub use drivers::blocking::{bridge, fan_out, transfer, transfer_with};
 pub use drivers::reactor::{Reactor, Ticket};
 pub use endpoint::{Endpoint, Facts, Kind};
 pub use kernel::{Kernel, Linux};
@@ -50,6 +50,6 @@ pub use pipe::Pipe;
 pub use pool::{PipePool, Plumbing};
 pub use sys::{Errno, Fd};
 pub use transfer::{
-    Bridge, BridgeEnding, Cause, Ending, Failure, Fallback, Mechanism, Outcome, Patience, Request, Side,
-    Step, Task, Transfer, Turn,
+    Bridge, BridgeEnding, Cause, Ending, Failure, Fallback, FanOut, FanOutEnding, FanOutRequest, Mechanism,
+    Outcome, Patience, Request, Side, SinkEnding, Step, Task, Transfer, Turn,
 };

@@ -8,7 +8,8 @@ use crate::kernel::Linux;
 use crate::pool::Plumbing;
 use crate::sys::{self, Events, Fd, PollFd};
 use crate::transfer::{
-    Bridge, BridgeEnding, Cause, Ending, Failure, Patience, Request, Side, Task, Transfer, Turn,
+    Bridge, BridgeEnding, Cause, Ending, Failure, FanOut, FanOutEnding, FanOutRequest, Patience, Request,
+    Side, Task, Transfer, Turn,
 };
 
 /// Moves everything from `source`, from where it stands, to `sink`, by the best means the kernel offers, and
@@ -38,6 +39,23 @@ pub fn transfer_with(source: &impl AsFd, sink: &impl AsFd, request: Request) -> 
 pub fn bridge(a: &impl AsFd, b: &impl AsFd, idle_timeout: Option<Duration>) -> Result<BridgeEnding, Failure> {
     let sockets = [endpoint(a, Side::Source)?, endpoint(b, Side::Sink)?];
     Ok(drive(Bridge::between(sockets, Default::default(), idle_timeout)?))
+}
+
+/// Gives all of `source` to each of `sinks`, by `tee(2)`. The slowest sink sets the pace.
+///
+/// # Errors
+/// Of ends that cannot be such; how it went is in the [`FanOutEnding`].
+pub fn fan_out(
+    source: &impl AsFd,
+    sinks: &[&dyn AsFd],
+    request: FanOutRequest,
+) -> Result<FanOutEnding, Failure> {
+    let source = endpoint(source, Side::Source)?;
+    let sinks: Result<Vec<_>, _> = sinks.iter().map(|sink| endpoint(sink, Side::Sink)).collect();
+    let refused = |(cause, end): (Cause, Option<usize>)| {
+        Failure::early(cause, end.map(|end| if end == 0 { Side::Source } else { Side::Sink }))
+    };
+    Ok(drive(FanOut::new(source, sinks?, request).map_err(refused)?))
 }
 
 /// Gives a task its turns until it ends, waiting with `poll(2)` for the ends it names whenever it cannot go on.

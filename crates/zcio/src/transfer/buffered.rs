@@ -1,10 +1,10 @@
 //! Read and write: the move that fits every pair, and the only one that carries bytes in user space.
 
-use crate::endpoint::Kind;
+use crate::endpoint::{Endpoint, Kind};
 use crate::kernel::Kernel;
 use crate::sys::{Errno, Result};
 
-use super::flow::{Flow, Move};
+use super::flow::{Move, Outlet};
 use super::outcome::Side;
 
 /// As much as GNU cp and cat take at a time; more no longer helps.
@@ -59,6 +59,11 @@ impl Carry {
         taken
     }
 
+    /// Leaves out what the sink has accepted now.
+    pub fn skip(&mut self, bytes: u64) {
+        self.start = self.end.min(self.start + usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
+
     /// Adds what `read` gives, up to `most` bytes, behind what is pending.
     pub fn append(&mut self, most: usize, mut read: impl FnMut(&mut [u8]) -> Result<usize>) {
         self.memory.truncate(self.end);
@@ -80,19 +85,22 @@ impl Carry {
     }
 }
 
-/// One read, where nothing is pending.
-pub fn fill<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> Move {
-    let most = flow.at_most(CAPACITY as u64);
-    let Flow { source, source_offset, carry, .. } = flow;
-    let taken = carry.read(most, |buffer| match source.facts.kind {
+/// One read of at most `most` bytes into a carry that holds nothing.
+pub fn fill<K: Kernel>(
+    kernel: &K,
+    (source, offset): (&Endpoint<K::Handle>, &mut Option<u64>),
+    carry: &mut Carry,
+    most: usize,
+) -> Move {
+    let taken = carry.read(most.min(CAPACITY), |buffer| match source.facts.kind {
         Kind::Socket => kernel.receive(&source.handle, buffer),
-        _ => kernel.read(&source.handle, buffer, *source_offset),
+        _ => kernel.read(&source.handle, buffer, *offset),
     });
-    if let (Some(offset), Ok(bytes)) = (source_offset, taken) {
+    if let (Some(offset), Ok(bytes)) = (offset, taken) {
         *offset += bytes as u64;
     }
     match taken {
-        Ok(0) => flow.ended(kernel),
+        Ok(0) => Move::End,
         Ok(_) => Move::Taken,
         Err(Errno::AGAIN) => Move::Blocked(Side::Source),
         // How the master of a terminal tells that its other side has been closed.
@@ -101,25 +109,34 @@ pub fn fill<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> Move {
     }
 }
 
-/// One write of what is pending.
-pub fn drain<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> Move {
-    let wanted = flow.at_most(flow.carry.pending().len() as u64);
-    let Flow { sink, sink_offset, carry, .. } = flow;
-    let bytes = &carry.pending()[..wanted];
+/// One write of at most `most` bytes of what is pending.
+pub fn drain<K: Kernel>(kernel: &K, sink: &mut Outlet<K::Handle>, most: usize) -> Move {
+    let carry = std::mem::take(&mut sink.carry);
+    let pending = carry.pending();
+    let written = write(kernel, sink, &pending[..pending.len().min(most)]);
+    sink.carry = carry;
+    if let Move::Bytes(bytes) = written {
+        sink.carry.skip(bytes);
+    }
+    written
+}
+
+/// One write.
+pub fn write<K: Kernel>(kernel: &K, sink: &mut Outlet<K::Handle>, bytes: &[u8]) -> Move {
     let written = match sink.facts.kind {
         Kind::Socket => kernel.send(&sink.handle, bytes),
-        _ => kernel.write(&sink.handle, bytes, *sink_offset),
+        _ => kernel.write(&sink.handle, bytes, sink.offset),
     };
-    let bytes = match written {
+    match written {
         // Not an answer that write(2) knows; but to try again would be to spin.
-        Ok(0) => return Move::Failed(Some(Side::Sink), Errno::IO, "write"),
-        Ok(bytes) => bytes,
-        Err(Errno::AGAIN) => return Move::Blocked(Side::Sink),
-        Err(errno) => return Move::Failed(Some(Side::Sink), errno, "write"),
-    };
-    carry.start += bytes;
-    if let Some(offset) = sink_offset {
-        *offset += bytes as u64;
+        Ok(0) => Move::Failed(Some(Side::Sink), Errno::IO, "write"),
+        Ok(bytes) => {
+            if let Some(offset) = &mut sink.offset {
+                *offset += bytes as u64;
+            }
+            Move::Bytes(bytes as u64)
+        }
+        Err(Errno::AGAIN) => Move::Blocked(Side::Sink),
+        Err(errno) => Move::Failed(Some(Side::Sink), errno, "write"),
     }
-    Move::Bytes(bytes as u64)
 }

@@ -26,12 +26,12 @@ pub fn reflink<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> Move {
 /// One `copy_file_range(2)` of at most `most` bytes.
 pub fn copy_file_range<K: Kernel>(kernel: &K, flow: &mut Flow<K>, most: u64) -> Move {
     let length = flow.at_most(most);
-    let Flow { source, sink, source_offset, sink_offset, .. } = flow;
+    let Flow { source, sink, source_offset, .. } = flow;
     let moved = kernel.copy_file_range(
         &source.handle,
         source_offset.as_mut(),
         &sink.handle,
-        sink_offset.as_mut(),
+        sink.offset.as_mut(),
         length,
     );
     moved_by(moved, "copy_file_range")
@@ -50,9 +50,9 @@ pub fn splice<K: Kernel>(kernel: &K, flow: &mut Flow<K>, most: u64) -> Move {
         return Move::Blocked(Side::Source);
     }
     let length = flow.at_most(most);
-    let Flow { source, source_offset, sink, sink_offset, .. } = flow;
+    let Flow { source, source_offset, sink, .. } = flow;
     let spliced =
-        kernel.splice(&source.handle, source_offset.as_mut(), &sink.handle, sink_offset.as_mut(), length);
+        kernel.splice(&source.handle, source_offset.as_mut(), &sink.handle, sink.offset.as_mut(), length);
     match spliced {
         Ok(0) => flow.ended(kernel),
         Ok(bytes) => Move::Bytes(bytes as u64),

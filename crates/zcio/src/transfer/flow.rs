@@ -1,6 +1,6 @@
 //! What every move works on: the two ends, where each stands, how much is left, and what is carried between them.
 
-use crate::endpoint::{Endpoint, Kind};
+use crate::endpoint::{Endpoint, Facts, Kind};
 use crate::kernel::Kernel;
 use crate::sys::{self, Errno, Events};
 
@@ -32,20 +32,43 @@ pub enum Move {
 pub struct Flow<K: Kernel> {
     /// Where bytes come from.
     pub source: Endpoint<K::Handle>,
-    /// Where they go.
-    pub sink: Endpoint<K::Handle>,
     /// Where the source is read; `None`: at its position, which the kernel moves.
     pub source_offset: Option<u64>,
-    /// Where the sink is written; `None`: at its position, which the kernel moves.
-    pub sink_offset: Option<u64>,
+    /// Where they go, and what is on its way there.
+    pub sink: Outlet<K::Handle>,
     /// Bytes that may still be moved; `None`: all there are.
     pub remaining: Option<u64>,
     /// Bytes that the sink has accepted.
     pub moved: u64,
-    /// Bytes between the two, in user space.
+}
+
+/// A sink, and what has been taken for it and not been accepted yet.
+#[derive(Debug)]
+pub struct Outlet<H> {
+    /// What the kernel calls take.
+    pub handle: H,
+    /// What the route depends on.
+    pub facts: Facts,
+    /// Where it is written; `None`: at its position, which the kernel moves.
+    pub offset: Option<u64>,
+    /// Bytes on their way in user space.
     pub carry: Carry,
-    /// Bytes between the two, in a pipe.
-    pub relay: Relay<K::Handle>,
+    /// Bytes on their way in a pipe.
+    pub relay: Relay<H>,
+}
+
+impl<H> Outlet<H> {
+    /// A sink that nothing is on its way to.
+    pub fn new(end: Endpoint<H>, offset: Option<u64>) -> Self {
+        let Endpoint { handle, facts } = end;
+        Self { handle, facts, offset, carry: Carry::default(), relay: Relay::default() }
+    }
+
+    /// Whether bytes are on their way that it has not accepted.
+    #[must_use]
+    pub const fn is_carrying(&self) -> bool {
+        self.relay.held() > 0 || self.carry.is_pending()
+    }
 }
 
 impl<K: Kernel> Flow<K> {
@@ -65,15 +88,9 @@ impl<K: Kernel> Flow<K> {
         }
     }
 
-    /// What a source means that gave nothing. A FIFO that nobody has opened for writing yet says «end» as well, but
-    /// has not hung up.
+    /// What the source means that gave nothing.
     pub fn ended(&self, kernel: &K) -> Move {
-        let Endpoint { handle, facts } = &self.source;
-        let is_fresh = self.moved == 0 && facts.kind == Kind::Pipe;
-        if is_fresh && !kernel.readiness(handle).contains(Events::HUP) {
-            return Move::Blocked(Side::Source);
-        }
-        Move::End
+        ended(kernel, &self.source, self.moved)
     }
 
     /// Where in the source file the next byte is.
@@ -83,23 +100,19 @@ impl<K: Kernel> Flow<K> {
 
     /// Moves both files past bytes that a call has transferred without moving anything itself.
     pub fn skip(&mut self, kernel: &K, bytes: u64) -> sys::Result<()> {
-        for (end, offset) in [(&self.source, &mut self.source_offset), (&self.sink, &mut self.sink_offset)] {
+        let Self { source, source_offset, sink, .. } = self;
+        for (handle, offset) in [(&source.handle, source_offset), (&sink.handle, &mut sink.offset)] {
             match offset {
                 Some(offset) => *offset += bytes,
-                None => drop(kernel.seek_by(&end.handle, bytes.cast_signed())?),
+                None => drop(kernel.seek_by(handle, bytes.cast_signed())?),
             }
         }
         Ok(())
     }
 
-    /// Whether bytes have been taken from the source that the sink has not accepted.
-    pub fn is_carrying(&self) -> bool {
-        self.relay.held() > 0 || self.carry.is_pending()
-    }
-
     /// Gives back what was read and not accepted: to a file by moving its position, else to the caller.
     pub fn take_back(&mut self, kernel: &K) -> Vec<u8> {
-        let pending = self.carry.take();
+        let pending = self.sink.carry.take();
         if pending.is_empty() || self.source_offset.is_some() {
             return Vec::new();
         }
@@ -115,9 +128,20 @@ impl<K: Kernel> Flow<K> {
         sink: L::Handle,
         relay: Relay<L::Handle>,
     ) -> Flow<L> {
-        let Self { source: from, sink: to, source_offset, sink_offset, remaining, moved, carry, .. } = self;
+        let Self { source: from, source_offset, sink: to, remaining, moved } = self;
         let source = Endpoint { handle: source, facts: from.facts };
-        let sink = Endpoint { handle: sink, facts: to.facts };
-        Flow { source, sink, source_offset, sink_offset, remaining, moved, carry, relay }
+        let Outlet { facts, offset, carry, .. } = to;
+        let sink = Outlet { handle: sink, facts, offset, carry, relay };
+        Flow { source, source_offset, sink, remaining, moved }
     }
+}
+
+/// What a source means that gave nothing after so many bytes. A FIFO that nobody has opened for writing yet says «end»
+/// as well, but has not hung up.
+pub fn ended<K: Kernel>(kernel: &K, source: &Endpoint<K::Handle>, moved: u64) -> Move {
+    let is_fresh = moved == 0 && source.facts.kind == Kind::Pipe;
+    if is_fresh && !kernel.readiness(&source.handle).contains(Events::HUP) {
+        return Move::Blocked(Side::Source);
+    }
+    Move::End
 }

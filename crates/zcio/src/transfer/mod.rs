@@ -5,9 +5,11 @@
 //! file: the [`route`] says which mechanisms to try; `direct`, `relay` and `buffered` make one attempt each and
 //! decide nothing. One mechanism hands over to the next only with nothing in flight, at the exact byte.
 
+mod branch;
 mod bridge;
 mod buffered;
 mod direct;
+mod fan_out;
 mod flow;
 pub mod outcome;
 mod owned;
@@ -22,7 +24,8 @@ use crate::kernel::Kernel;
 use crate::pool::Plumbing;
 
 pub use bridge::{Bridge, BridgeEnding};
-use flow::{Flow, Move};
+pub use fan_out::{FanOut, FanOutEnding, FanOutRequest, SinkEnding};
+use flow::{Flow, Move, Outlet};
 pub use outcome::{Cause, Ending, Failure, Fallback, Mechanism, Outcome, Patience, Side, Step};
 pub use request::Request;
 use request::{Refused, bound_to_itself, check};
@@ -79,13 +82,10 @@ impl<K: Kernel> Transfer<K> {
             .map_err(|(cause, side)| Failure::early(cause, side))?;
         let flow = Flow {
             source,
-            sink,
             source_offset: request.start,
-            sink_offset: request.sink_start,
+            sink: Outlet::new(sink, request.sink_start),
             remaining: request.length,
             moved: 0,
-            carry: buffered::Carry::default(),
-            relay: relay::Relay::default(),
         };
         let mut transfer = Self {
             flow,
@@ -107,7 +107,7 @@ impl<K: Kernel> Transfer<K> {
     /// beyond the request's length comes back as the outcome's residual.
     #[must_use]
     pub fn with_head(mut self, head: Vec<u8>) -> Self {
-        self.flow.carry = head.into();
+        self.flow.sink.carry = head.into();
         self
     }
 
@@ -187,15 +187,16 @@ impl<K: Kernel> Transfer<K> {
 
     /// Ends it early: what was taken from the source and not accepted by the sink is given back.
     pub fn stop(&mut self, plumbing: &Plumbing<K>, cause: Cause, side: Option<Side>) -> Failure {
-        relay::pour_out(plumbing, &mut self.flow);
+        relay::pour_out(plumbing, &mut self.flow.sink);
         let residual = self.flow.take_back(&plumbing.kernel);
         self.failure(cause, side, residual)
     }
 
     fn attempt(&mut self, plumbing: &Plumbing<K>, most: u64) -> Move {
         let kernel = &plumbing.kernel;
-        if self.flow.carry.is_pending() {
-            return buffered::drain(kernel, &mut self.flow);
+        if self.flow.sink.carry.is_pending() {
+            let most = self.flow.at_most(u64::MAX);
+            return buffered::drain(kernel, &mut self.flow.sink, most);
         }
         match self.mechanism() {
             Mechanism::Reflink => direct::reflink(kernel, &mut self.flow),
@@ -203,7 +204,14 @@ impl<K: Kernel> Transfer<K> {
             Mechanism::Sendfile => direct::sendfile(kernel, &mut self.flow, most),
             Mechanism::Splice if self.has_pipe() => direct::splice(kernel, &mut self.flow, most),
             Mechanism::Splice => relay::splice(plumbing, &mut self.flow, most),
-            Mechanism::ReadWrite => buffered::fill(kernel, &mut self.flow),
+            Mechanism::ReadWrite => {
+                let length = self.flow.at_most(u64::MAX);
+                let Flow { source, source_offset, sink, .. } = &mut self.flow;
+                match buffered::fill(kernel, (source, source_offset), &mut sink.carry, length) {
+                    Move::End => self.flow.ended(kernel),
+                    filled => filled,
+                }
+            }
         }
     }
 
@@ -218,18 +226,17 @@ impl<K: Kernel> Transfer<K> {
     }
 
     fn has_pipe(&self) -> bool {
-        let ends = [&self.flow.source, &self.flow.sink];
-        ends.into_iter().any(|end| end.facts.kind == Kind::Pipe)
+        [&self.flow.source.facts, &self.flow.sink.facts].into_iter().any(|facts| facts.kind == Kind::Pipe)
     }
 
     /// Whether the next attempt can be made on a thread that must not wait for a disk.
     fn is_ready(&self, kernel: &K, turn: u64) -> bool {
         let Flow { source, sink, .. } = &self.flow;
-        let writes_now = self.flow.is_carrying() || self.has_pipe();
+        let writes_now = sink.is_carrying() || self.has_pipe();
         if sink.facts.kind == Kind::File && (writes_now || source.facts.kind == Kind::File) {
             return false;
         }
-        source.facts.kind != Kind::File || self.flow.is_carrying() || {
+        source.facts.kind != Kind::File || sink.is_carrying() || {
             // Behind the end nothing is cold: what is asked for must not reach there.
             let position = self.flow.source_position();
             let to_the_end = source.facts.size.saturating_sub(position);
@@ -281,7 +288,7 @@ impl<K: Kernel> Transfer<K> {
         {
             residency::remember(kernel, &self.flow.source);
         }
-        let beyond = self.flow.carry.take();
+        let beyond = self.flow.sink.carry.take();
         Step::End(Ok(self.outcome(beyond)))
     }
 

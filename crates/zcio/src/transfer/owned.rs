@@ -37,6 +37,6 @@ impl Transfer<Linux<'_>> {
             fd => sys::duplicate(fd).map(Arc::new),
         };
         let (source, sink) = (share(Side::Source)?, share(Side::Sink)?);
-        Ok((source, sink, std::mem::take(&mut self.flow.relay).map(Fd::into_shared)?))
+        Ok((source, sink, std::mem::take(&mut self.flow.sink.relay).map(Fd::into_shared)?))
     }
 }

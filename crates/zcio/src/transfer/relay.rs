@@ -4,12 +4,12 @@
 //! is held only while bytes are in it. What it holds when the sink refuses is poured out into the carry, for read
 //! and write to go on with, or to be given back.
 
-use crate::endpoint::Kind;
+use crate::endpoint::{Endpoint, Kind};
 use crate::kernel::Kernel;
 use crate::pool::{Conduit, Plumbing};
 use crate::sys::{Errno, Result};
 
-use super::flow::{Flow, Move};
+use super::flow::{Flow, Move, Outlet};
 use super::outcome::Side;
 use super::route;
 
@@ -35,6 +35,18 @@ impl<H> Relay<H> {
         self.held
     }
 
+    /// Takes over a pipe with so many bytes in it.
+    pub fn hold(&mut self, conduit: Box<Conduit<H>>, bytes: usize) {
+        self.held = bytes;
+        self.conduit = Some(conduit);
+    }
+
+    /// The pipe, while there is something in it.
+    #[must_use]
+    pub fn conduit(&self) -> Option<&Conduit<H>> {
+        self.conduit.as_deref()
+    }
+
     /// The same with other handles on the same pipe.
     pub fn map<L>(self, convert: impl Fn(H) -> Result<L>) -> Result<Relay<L>> {
         let Self { conduit, held, full } = self;
@@ -51,27 +63,33 @@ const BUSY: u32 = 4;
 
 /// One fill of an empty pipe, or one drain of a filled one.
 pub fn splice<K: Kernel>(plumbing: &Plumbing<K>, flow: &mut Flow<K>, most: u64) -> Move {
-    if flow.relay.held == 0 { fill(plumbing, flow, most) } else { drain(plumbing, flow) }
+    if flow.sink.relay.held > 0 {
+        return drain(plumbing, &mut flow.sink);
+    }
+    let length = flow.at_most(most);
+    fill(plumbing, (&flow.source, &mut flow.source_offset), &mut flow.sink.relay, length)
 }
 
-fn fill<K: Kernel>(plumbing: &Plumbing<K>, flow: &mut Flow<K>, most: u64) -> Move {
+/// Takes up to `length` bytes from a source into a pipe for a sink, which has none.
+pub fn fill<K: Kernel>(
+    plumbing: &Plumbing<K>,
+    (source, offset): (&Endpoint<K::Handle>, &mut Option<u64>),
+    relay: &mut Relay<K::Handle>,
+    length: usize,
+) -> Move {
     let Plumbing { kernel, pipes } = plumbing;
     let mut conduit = match pipes.lend(kernel) {
         Ok(conduit) => conduit,
         // No pipe to be had is no error: there is another way.
         Err(errno) => return Move::Refused(errno),
     };
-    if flow.relay.full >= BUSY {
+    if relay.full >= BUSY {
         pipes.grow(kernel, &mut conduit);
     }
-    let length = flow.at_most(most);
-    let Flow { source, source_offset, .. } = flow;
-    let taken = kernel.splice(&source.handle, source_offset.as_mut(), &conduit.writer, None, length);
-    match taken {
+    match kernel.splice(&source.handle, offset.as_mut(), &conduit.writer, None, length) {
         Ok(bytes) if bytes > 0 => {
-            flow.relay.full = if bytes >= conduit.capacity { flow.relay.full + 1 } else { flow.relay.full };
-            flow.relay.held = bytes;
-            flow.relay.conduit = Some(conduit);
+            relay.full += u32::from(bytes >= conduit.capacity);
+            relay.hold(conduit, bytes);
             Move::Taken
         }
         empty => {
@@ -79,7 +97,7 @@ fn fill<K: Kernel>(plumbing: &Plumbing<K>, flow: &mut Flow<K>, most: u64) -> Mov
             match empty {
                 Ok(_) => Move::End,
                 Err(Errno::AGAIN) => Move::Blocked(Side::Source),
-                Err(Errno::IO) if flow.source.facts.kind == Kind::CharDevice => Move::End,
+                Err(Errno::IO) if source.facts.kind == Kind::CharDevice => Move::End,
                 Err(errno) if route::demotes(errno) => Move::Refused(errno),
                 Err(errno) => Move::Failed(Some(Side::Source), errno, "splice"),
             }
@@ -87,11 +105,12 @@ fn fill<K: Kernel>(plumbing: &Plumbing<K>, flow: &mut Flow<K>, most: u64) -> Mov
     }
 }
 
-fn drain<K: Kernel>(plumbing: &Plumbing<K>, flow: &mut Flow<K>) -> Move {
+/// Gives the sink what the pipe holds for it.
+pub fn drain<K: Kernel>(plumbing: &Plumbing<K>, sink: &mut Outlet<K::Handle>) -> Move {
     let Plumbing { kernel, pipes } = plumbing;
-    let Flow { sink, sink_offset, relay, .. } = flow;
+    let Outlet { handle, offset, relay, .. } = sink;
     let Some(conduit) = &relay.conduit else { return Move::End };
-    match kernel.splice(&conduit.reader, None, &sink.handle, sink_offset.as_mut(), relay.held) {
+    match kernel.splice(&conduit.reader, None, handle, offset.as_mut(), relay.held) {
         Ok(bytes) if bytes > 0 => {
             relay.held -= bytes;
             if relay.held == 0
@@ -103,7 +122,7 @@ fn drain<K: Kernel>(plumbing: &Plumbing<K>, flow: &mut Flow<K>) -> Move {
         }
         Err(Errno::AGAIN) => Move::Blocked(Side::Sink),
         failed => {
-            pour_out(plumbing, flow);
+            pour_out(plumbing, sink);
             match failed {
                 // Not an answer that splice(2) knows while the pipe has bytes; to try again would be to spin.
                 Ok(_) => Move::Failed(Some(Side::Sink), Errno::IO, "splice"),
@@ -115,9 +134,9 @@ fn drain<K: Kernel>(plumbing: &Plumbing<K>, flow: &mut Flow<K>) -> Move {
 }
 
 /// Reads what the pipe holds into the carry, and closes it.
-pub fn pour_out<K: Kernel>(plumbing: &Plumbing<K>, flow: &mut Flow<K>) {
-    let Some(conduit) = flow.relay.conduit.take() else { return };
-    flow.carry.append(std::mem::take(&mut flow.relay.held), |buffer| {
+pub fn pour_out<K: Kernel>(plumbing: &Plumbing<K>, sink: &mut Outlet<K::Handle>) {
+    let Some(conduit) = sink.relay.conduit.take() else { return };
+    sink.carry.append(std::mem::take(&mut sink.relay.held), |buffer| {
         plumbing.kernel.read(&conduit.reader, buffer, None)
     });
 }

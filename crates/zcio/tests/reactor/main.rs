@@ -5,6 +5,7 @@ mod common;
 
 mod bridge;
 mod cancel;
+mod fan_out;
 mod many;
 mod process;
 mod relay;

@@ -1,0 +1,256 @@
+//! One source, many sinks.
+
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use zcio::{
+    Cause, Endpoint, Errno, Facts, FanOut, FanOutEnding, FanOutRequest, Fd, Linux, Mechanism, Reactor,
+    Ticket, sys,
+};
+
+use crate::common::{assert_same, bytes, content, eventually, file, receive};
+use crate::socket;
+
+struct Started {
+    ticket: Ticket,
+    ending: Receiver<FanOutEnding>,
+}
+
+impl Started {
+    fn end(&self) -> FanOutEnding {
+        self.ending.recv_timeout(Duration::from_secs(20)).expect("a fan-out ends")
+    }
+}
+
+fn end(fd: &impl AsFd) -> Endpoint<Fd<'static>> {
+    let own: OwnedFd = sys::duplicate(fd).unwrap();
+    Endpoint { facts: Facts::of(&own).unwrap(), handle: Fd::Shared(Arc::new(own)) }
+}
+
+fn start(source: &impl AsFd, sinks: &[&dyn AsFd], request: FanOutRequest) -> Started {
+    let sinks = sinks.iter().map(|sink| end(&sink.as_fd())).collect();
+    let task: FanOut<Linux<'static>> = FanOut::new(end(source), sinks, request).unwrap();
+    let (on_end, ending) = channel();
+    let told = move |ending| drop(on_end.send(ending));
+    let ticket = Reactor::global().unwrap().carry_out(task, told).expect("not busy");
+    Started { ticket, ending }
+}
+
+fn read_all(reader: OwnedFd) -> thread::JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        sys::wait_readable(&reader, None).unwrap();
+        let mut received = Vec::new();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match sys::read(&reader, &mut buffer) {
+                Ok(0) => return received,
+                Ok(bytes) => received.extend_from_slice(&buffer[..bytes]),
+                Err(Errno::AGAIN) => drop(sys::wait_readable(&reader, None)),
+                Err(errno) => panic!("{errno}"),
+            }
+        }
+    })
+}
+
+#[test]
+fn a_file_reaches_sinks_of_every_kind() {
+    let original = bytes(3_000_001);
+    let (pipe_end, writer) = sys::pipe().unwrap();
+    let (near, far) = socket();
+    let copy = file(b"");
+    let (from_pipe, from_socket) = (read_all(pipe_end), receive(far));
+    let ending = start(&file(&original), &[&copy, &writer, &near], FanOutRequest::default()).end();
+    drop((writer, near));
+    assert!(ending.failure.is_none(), "{ending:?}");
+    assert_eq!(ending.bytes, 3_000_001);
+    assert!(ending.sinks.iter().all(|sink| sink.bytes == 3_000_001 && sink.mechanism == Mechanism::Splice));
+    assert_same(&content(&copy), &original);
+    assert_same(&from_pipe.join().unwrap(), &original);
+    assert_same(&from_socket.join().unwrap(), &original);
+}
+
+#[test]
+fn a_socket_and_a_pipe_are_sources_too() {
+    let original = bytes(2_000_003);
+    for is_pipe in [false, true] {
+        let ((source, mut writer), (first, first_peer), (second, second_peer)) =
+            (socket(), socket(), socket());
+        let (pipe_end, pipe_writer) = sys::pipe().unwrap();
+        let received = [receive(first_peer), receive(second_peer)];
+        let started = if is_pipe {
+            start(&pipe_end, &[&first, &second], FanOutRequest::default())
+        } else {
+            start(&source, &[&first, &second], FanOutRequest::default())
+        };
+        let content = original.clone();
+        let writing = thread::spawn(move || {
+            if is_pipe {
+                drop(writer);
+                let mut rest = &content[..];
+                while !rest.is_empty() {
+                    sys::wait_writable(&pipe_writer, None).unwrap();
+                    rest = &rest[sys::write(&pipe_writer, rest).unwrap_or(0)..];
+                }
+            } else {
+                drop(pipe_writer);
+                writer.write_all(&content).unwrap();
+            }
+        });
+        let ending = started.end();
+        writing.join().unwrap();
+        drop((first, second, source));
+        assert_eq!((ending.bytes, ending.failure), (2_000_003, None));
+        for received in received {
+            assert_same(&received.join().unwrap(), &original);
+        }
+    }
+}
+
+#[test]
+fn the_slowest_sink_sets_the_pace() {
+    let (source, mut writer) = socket();
+    let ((fast, fast_peer), (slow, mut slow_peer)) = (socket(), socket());
+    let started = start(&source, &[&fast, &slow], FanOutRequest::default());
+    let original = bytes(8 << 20);
+    let sent = original.clone();
+    let writing = thread::spawn(move || writer.write_all(&sent).unwrap());
+    let received = receive(fast_peer);
+    let mut last = u64::MAX;
+    assert!(eventually(|| {
+        thread::sleep(Duration::from_millis(50));
+        let moved = started.ticket.bytes();
+        std::mem::replace(&mut last, moved) == moved && moved > 0
+    }));
+    assert!(last < 4 << 20, "{last}");
+    let mut slowly = Vec::new();
+    slow_peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let reading = thread::spawn(move || {
+        slow_peer.read_to_end(&mut slowly).unwrap();
+        slowly
+    });
+    writing.join().unwrap();
+    let ending = started.end();
+    drop((fast, slow));
+    assert_eq!(ending.bytes, 8 << 20);
+    assert_same(&reading.join().unwrap(), &original);
+    assert_same(&received.join().unwrap(), &original);
+}
+
+#[test]
+fn a_sink_that_fails_ends_it_or_is_left_out() {
+    for drop_failed in [false, true] {
+        let original = bytes(4 << 20);
+        let ((good, good_peer), (bad, bad_peer)) = (socket(), socket());
+        drop(bad_peer);
+        let received = receive(good_peer);
+        let request = FanOutRequest { drop_failed, ..FanOutRequest::default() };
+        let ending = start(&file(&original), &[&bad, &good], request).end();
+        drop(good);
+        let Some(Cause::System { errno: Errno::PIPE, .. }) = ending.sinks[0].failure else {
+            panic!("{ending:?}")
+        };
+        let received = received.join().unwrap();
+        if drop_failed {
+            assert!(ending.failure.is_none());
+            assert_eq!(ending.bytes, original.len() as u64);
+            assert_same(&received, &original);
+        } else {
+            assert_eq!(ending.failure.unwrap().1, Some(1));
+            assert_same(&received, &original[..received.len()]);
+        }
+    }
+}
+
+#[test]
+fn a_sink_that_accepts_nothing_for_too_long_is_left_out() {
+    let original = bytes(4 << 20);
+    let ((good, good_peer), (stuck, _peer)) = (socket(), socket());
+    let received = receive(good_peer);
+    let sink_timeout = Some(Duration::from_millis(200));
+    let ending =
+        start(&file(&original), &[&good, &stuck], FanOutRequest { sink_timeout, ..FanOutRequest::default() })
+            .end();
+    drop(good);
+    assert_eq!(ending.failure, None);
+    assert_eq!(ending.sinks[1].failure, Some(Cause::TimedOut));
+    assert!(ending.sinks[1].bytes < original.len() as u64);
+    assert_eq!(ending.bytes, original.len() as u64);
+    assert_same(&received.join().unwrap(), &original);
+}
+
+#[test]
+fn what_was_taken_and_not_accepted_comes_back() {
+    let (source, mut writer) = socket();
+    let ((fast, fast_peer), (stuck, mut stuck_peer)) = (socket(), socket());
+    let started = start(&source, &[&fast, &stuck], FanOutRequest::default());
+    let original = bytes(4 << 20);
+    let sent = original.clone();
+    let writing = thread::spawn(move || drop(writer.write_all(&sent)));
+    let received = receive(fast_peer);
+    let mut last = u64::MAX;
+    assert!(eventually(|| {
+        thread::sleep(Duration::from_millis(50));
+        let moved = started.ticket.bytes();
+        std::mem::replace(&mut last, moved) == moved && moved > 0
+    }));
+    started.ticket.cancel();
+    let ending = started.end();
+    assert_eq!(ending.failure, Some((Cause::Canceled, None)));
+    let slowly = usize::try_from(ending.sinks[1].bytes).unwrap();
+    assert_eq!(ending.bytes, slowly as u64);
+    drop((fast, stuck));
+    let mut accepted = Vec::new();
+    stuck_peer.read_to_end(&mut accepted).unwrap();
+    assert_eq!(accepted.len(), slowly);
+    accepted.extend_from_slice(&ending.residual);
+    assert_same(&accepted, &original[..accepted.len()]);
+    assert!(received.join().unwrap().len() <= accepted.len());
+    drop(source);
+    writing.join().unwrap();
+}
+
+#[test]
+fn a_sink_that_cannot_be_spliced_into_is_written() {
+    let original = bytes(1_000_001);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("appended");
+    let appended = std::fs::File::options().append(true).create(true).open(&path).unwrap();
+    let copy = file(b"");
+    let ending = start(&file(&original), &[&appended, &copy], FanOutRequest::default()).end();
+    assert_eq!(ending.failure, None, "{ending:?}");
+    let mechanisms = [ending.sinks[0].mechanism, ending.sinks[1].mechanism];
+    assert_eq!(mechanisms, [Mechanism::ReadWrite, Mechanism::Splice]);
+    assert_same(&std::fs::read(path).unwrap(), &original);
+    assert_same(&content(&copy), &original);
+}
+
+#[test]
+fn a_length_and_a_start_cut_what_is_given() {
+    let original = bytes(1_000_000);
+    let (one, other) = (file(b""), file(b""));
+    let source = file(&original);
+    let request = FanOutRequest { start: Some(100_000), length: Some(300_001), ..FanOutRequest::default() };
+    let ending = zcio::fan_out(&source, &[&one, &other], request).unwrap();
+    assert_eq!((ending.bytes, sys::seek_position(&source).unwrap()), (300_001, 0));
+    assert_same(&content(&one), &original[100_000..400_001]);
+    assert_same(&content(&other), &original[100_000..400_001]);
+}
+
+#[test]
+fn what_could_only_fail_is_refused() {
+    let source = file(b"some");
+    let none: [&dyn AsFd; 0] = [];
+    assert!(zcio::fan_out(&source, &none, FanOutRequest::default()).is_err());
+    let (reader, _writer) = sys::pipe().unwrap();
+    let failure = zcio::fan_out(&source, &[&reader], FanOutRequest::default()).unwrap_err();
+    assert!(matches!(failure.cause, Cause::System { errno: Errno::BADF, .. }));
+    let (near, _far) = UnixStream::pair().unwrap();
+    let request = FanOutRequest { start: Some(0), ..FanOutRequest::default() };
+    let failure = zcio::fan_out(&near, &[&file(b"")], request).unwrap_err();
+    assert!(matches!(failure.cause, Cause::System { errno: Errno::SPIPE, .. }));
+}
