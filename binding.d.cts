@@ -27,10 +27,17 @@ export declare class Engine {
    * b; that from b to a has the next. An ending follows for each. `idle_timeout`: in ms, 0 for none.
    */
   bridge(a: Descriptor, b: Descriptor, aHead: Buffer, bHead: Buffer, idleTimeout: number): number
+  /**
+   * Starts a fan-out and returns its id; one ending follows. `sink_timeout`: in ms, 0 for none. `head`: bytes that
+   * were read from the source before, to go first.
+   */
+  fanOut(source: Descriptor, sinks: Array<Descriptor>, start: Offset, length: Offset, dropFailed: boolean, sinkTimeout: number, head?: Buffer | undefined | null): number
   /** Bytes moved so far, or -1 for a transfer that is over. */
   bytes(id: number): number
   /** Asks a transfer to stop. */
   cancel(id: number): void
+  /** Takes one socket away from a fan-out, the source (0) or a sink, which JavaScript has destroyed. */
+  shutDown(id: number, end: number): void
   /**
    * Stops a transfer one of whose sockets JavaScript has destroyed, the source (or a) or the sink (or b): its peer
    * learns of it now.
@@ -111,6 +118,8 @@ export interface NativeEnding {
   side?: string
   /** Bytes taken from the source that the sink did not accept. */
   residual?: Buffer
+  /** Of a fan-out: what became of each sink. */
+  sinks?: Array<NativeSink>
 }
 
 /** A mechanism that did not run. */
@@ -119,6 +128,20 @@ export interface NativeFallback {
   mechanism: string
   /** Why not. */
   code: string
+}
+
+/** What became of one sink of a fan-out. */
+export interface NativeSink {
+  /** Bytes that it accepted. */
+  bytes: number
+  /** How they came to it. */
+  mechanism: string
+  /** Why it was left out, in the words of an ending. */
+  failure?: string
+  /** Of a `SYSTEM` failure: the positive error number. */
+  errno?: number
+  /** Of a `SYSTEM` failure: the call. */
+  detail?: string
 }
 
 /**

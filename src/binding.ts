@@ -7,6 +7,7 @@ import { zcioError } from './errors.js'
 export type Native = typeof import('#binding')
 export type NativeEngine = import('#binding').Engine
 export type NativeEnding = import('#binding').NativeEnding
+export type NativeSink = import('#binding').NativeSink
 
 let loaded: Native | Error | undefined
 

@@ -4,7 +4,7 @@
 // event loop; a timer does, and only while a transfer runs.
 
 import { constants as os } from 'node:os'
-import { binding, type NativeEnding, type NativeEngine } from './binding.js'
+import { binding, type NativeEnding, type NativeEngine, type NativeSink } from './binding.js'
 import {
   systemError,
   zcioError,
@@ -36,12 +36,22 @@ export interface Outcome {
   mechanism: Mechanism
   fallbacks: Fallback[]
   residual: Buffer | undefined
+  /** Of a fan-out: what became of each sink. */
+  sinks: SinkOutcome[]
   /** Why it ended early. */
   failure: TransferError | undefined
   /** It ended early because it was told to. */
   canceled: boolean
   /** It was refused because a descriptor would block the engine's thread. */
   blocking: boolean
+}
+
+/** What became of one sink of a fan-out. */
+export interface SinkOutcome {
+  bytes: number
+  mechanism: Mechanism
+  /** Why it was left out. */
+  error?: TransferError
 }
 
 /** A transfer under way. */
@@ -94,6 +104,43 @@ export function join({ a, b, aHead, bHead, idleTimeout }: Joint): [Run, Run] {
   return [follow(running, id), follow(running, id + 1)]
 }
 
+/** A source that is to reach many sinks. */
+export interface FanOutJob {
+  source: number
+  sinks: number[]
+  start?: Bytes | undefined
+  length?: Bytes | undefined
+  /** Go on without a sink that fails. */
+  dropFailed: boolean
+  /** In ms; 0 for none. */
+  sinkTimeout: number
+  head?: Buffer | undefined
+}
+
+/** A fan-out under way. */
+export interface FanOutRun extends Run {
+  /** Takes away a socket that JavaScript has destroyed: end 0 is the source, the sinks follow. */
+  readonly shutDown: (end: number) => void
+}
+
+/** Starts a fan-out. */
+export function fanOut({
+  source,
+  sinks,
+  start,
+  length,
+  dropFailed,
+  sinkTimeout,
+  head,
+}: FanOutJob): FanOutRun {
+  const running = native()
+  const id = running.fanOut(source, sinks, start, length, dropFailed, sinkTimeout, head)
+  const shutDown = (end: number): void => {
+    running.shutDown(id, end)
+  }
+  return Object.assign(follow(running, id), { shutDown })
+}
+
 function native(): NativeEngine {
   engine ??= new (binding().Engine)(settle)
   return engine
@@ -136,20 +183,23 @@ function translate(ending: NativeEnding): Outcome {
     mechanism: ending.mechanism as Mechanism,
     fallbacks: ending.fallbacks as Fallback[],
     residual: ending.residual,
+    sinks: ending.sinks?.map(sinkOf) ?? [],
     failure: failureOf(ending),
     canceled: ending.failure === 'CANCELED',
     blocking: ending.failure === 'BLOCKING',
   }
 }
 
-function failureOf({
-  failure,
-  errno,
-  detail,
-  side,
-  bytes,
-  residual,
-}: NativeEnding): TransferError | undefined {
+function sinkOf(sink: NativeSink): SinkOutcome {
+  const { bytes } = sink
+  const mechanism = sink.mechanism as Mechanism
+  const error = failureOf({ ...sink, side: 'sink' })
+  return error === undefined ? { bytes, mechanism } : { bytes, mechanism, error }
+}
+
+type Failed = Pick<NativeEnding, 'failure' | 'errno' | 'detail' | 'side' | 'bytes' | 'residual'>
+
+function failureOf({ failure, errno, detail, side, bytes, residual }: Failed): TransferError | undefined {
   const details = {
     bytes,
     ...(side === undefined ? {} : { side: side as Side }),
@@ -167,7 +217,7 @@ function failureOf({
         details,
       )
     case 'TIMED_OUT':
-      return systemError(os.errno.ETIMEDOUT, 'bridge', details)
+      return systemError(os.errno.ETIMEDOUT, side === 'sink' ? 'write' : 'bridge', details)
     case 'COPY_REQUIRED':
       return zcioError(
         'ERR_ZCIO_COPY_REQUIRED',

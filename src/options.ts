@@ -47,6 +47,12 @@ export function checkDescriptor(name: string, value: number): number {
   return value
 }
 
+/** Checks that a value is one of a few words. */
+export function checkChoice<T extends string>(name: string, value: T, choices: readonly T[]): T {
+  if (!choices.includes(value)) throw invalidValue(name, value, `must be one of '${choices.join("', '")}'`)
+  return value
+}
+
 /** Checks a duration in ms. */
 export function checkMilliseconds(name: string, value: unknown): number | undefined {
   if (value === undefined) return undefined

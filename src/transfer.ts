@@ -3,6 +3,7 @@
 import {
   classifySink,
   classifySource,
+  destroy,
   streamOf,
   type Sink,
   type SinkKind,
@@ -67,7 +68,7 @@ export async function transfer(
     return await transferBetween(...ends, wanted)
   } catch (error) {
     if ((wanted.end ?? true) && !isRefusal(error as TransferError)) {
-      for (const stream of streams) stream?.destroy()
+      for (const stream of streams) destroy(stream)
     }
     throw error
   } finally {
@@ -119,7 +120,7 @@ async function transferBetween(from: SourceKind, to: SinkKind, wanted: Wanted): 
   source.giveBack?.()
   if (!end) sink.release()
   if (end) await sink.end()
-  if (end) streamOf(from)?.destroy()
+  if (end) destroy(streamOf(from))
   return result
 }
 
@@ -179,7 +180,7 @@ async function byStream(
   }
   const fallbacks: Fallback[] = [{ mechanism: 'sendfile', code }]
   const result = await transferByStream(source, sink, { ...wanted, fallbacks })
-  if (wanted.end ?? true) streamOf(source)?.destroy()
+  if (wanted.end ?? true) destroy(streamOf(source))
   return result
 }
 

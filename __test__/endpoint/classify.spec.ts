@@ -25,7 +25,7 @@ test("Node's own objects are what they are, although most of them have an fd", a
   const both = new PassThrough()
   t.deepEqual([reader, near, both].map(classifySource), [
     { kind: 'file', stream: reader },
-    { kind: 'stream', stream: near },
+    { kind: 'socket', socket: near },
     { kind: 'stream', stream: both },
   ])
   t.deepEqual([writer, near, both].map(classifySink), [

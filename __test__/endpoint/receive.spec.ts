@@ -171,3 +171,8 @@ test('what has to be read by Node is: an encoding, an end that was read, a parse
   client.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
   t.regex((await received(client)).toString(), /ERR_ZCIO_COPY_REQUIRED$/)
 })
+
+test('a socket has no offset to start from', async (t) => {
+  const [near] = await sockets(t)
+  t.like(await failure(transfer(near, sink(t), { start: 5 })), { code: 'ESPIPE', side: 'source' })
+})

@@ -14,7 +14,7 @@ const TYPESCRIPT = [
   ['capabilities', 'engine', 'meter', 'pulse'],
   ['endpoint'],
   ['primitives', 'pipe', 'pages', 'fallback', 'move'],
-  ['transfer', 'bridge-by-stream'],
+  ['transfer', 'bridge-by-stream', 'fan-out-by-stream'],
   ['fan-out', 'bridge', 'pipeline', 'http'],
   ['register', 'cli'],
 ]
@@ -24,7 +24,7 @@ const RUST = [
   ['kernel'],
   ['capabilities', 'endpoint', 'pipe'],
   ['pool'],
-  ['transfer', 'bridge-by-stream'],
+  ['transfer', 'bridge-by-stream', 'fan-out-by-stream'],
   ['drivers'],
 ]
 

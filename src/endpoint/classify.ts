@@ -62,6 +62,11 @@ export function streamOf(end: SourceKind | SinkKind): Readable | Writable | unde
   }
 }
 
+/** Does away with a stream; old ones of other makers cannot be. */
+export function destroy(stream: Readable | Writable | undefined): void {
+  ;(stream as { destroy?: () => void } | undefined)?.destroy?.()
+}
+
 /** Streams of other makers (readable-stream, Http2ServerResponse) have the methods, not the prototype. */
 function isReadable(value: unknown): value is Readable {
   return hasMethods(value, 'pipe', 'read', 'on')

@@ -2,8 +2,9 @@
 
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { constants as os } from 'node:os'
 import { finished } from 'node:stream/promises'
-import { zcioError } from '../errors.js'
+import { systemError, zcioError } from '../errors.js'
 import { declaredLength, descriptorOf } from '../node-internals.js'
 import type { Bytes } from '../options.js'
 import type { SinkKind, SourceKind } from './classify.js'
@@ -22,7 +23,10 @@ export async function lendSource(
 ): Promise<LentSource | Refused> {
   if (source.kind === 'stream') return { refused: 'STREAM' }
   if (source.kind === 'file') return lendReadStream(source.stream, start, signal)
-  if (source.kind === 'socket') return lendSocketSource(source.socket, signal)
+  if (source.kind === 'socket') {
+    if (start !== undefined) throw systemError(os.errno.ESPIPE, 'lseek', { side: 'source' })
+    return lendSocketSource(source.socket, signal)
+  }
   return start === undefined ? { fd: source.fd } : { fd: source.fd, start }
 }
 

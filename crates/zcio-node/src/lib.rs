@@ -12,9 +12,11 @@
 
 mod convert;
 mod descriptors;
+mod ending;
 mod files;
 mod pages;
 mod pipe;
+mod port;
 mod primitives;
 mod probe;
 mod transfer;

@@ -1,106 +1,25 @@
-//! Transfers and bridges on the reactor, as seen from one JavaScript environment.
+//! Transfers, bridges and fan-outs on the reactor, as seen from one JavaScript environment.
 //!
 //! An [`Engine`] belongs to the thread that made it (Node's main thread, or a worker). Endings cross over in
 //! batches through one threadsafe function, which never keeps the process alive: that is decided in TypeScript.
 //! When the environment goes, its clean-up hook closes the [`Port`] under the lock that every sender takes: after
 //! that nothing calls into it, and what it had under way is cancelled.
 
-use std::collections::HashMap;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use napi::bindgen_prelude::{Buffer, BufferSlice, Function};
-use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
-use napi::{Env, Result, Status};
+use napi::bindgen_prelude::{BufferSlice, Function};
+use napi::{Env, Result};
 use napi_derive::napi;
 use zcio::{
-    Bridge, BridgeEnding, Cause, Ending, Endpoint, Facts, Failure, Fd, Linux, Reactor, Request, Side, Ticket,
-    Transfer,
+    Bridge, BridgeEnding, Cause, Endpoint, Facts, Failure, FanOut, FanOutRequest, Fd, Linux, Reactor,
+    Request, Side, Transfer,
 };
 
 use crate::convert::{Descriptor, Offset};
-
-/// How one transfer ended.
-#[napi(object, object_from_js = false)]
-pub struct NativeEnding {
-    /// What `start` returned.
-    pub id: u32,
-    /// Bytes that the sink accepted.
-    pub bytes: f64,
-    /// The last mechanism that ran.
-    pub mechanism: &'static str,
-    /// Those that did not, and why.
-    pub fallbacks: Vec<NativeFallback>,
-    /// Absent after success; else `SYSTEM`, `COPY_REQUIRED`, `UNSUPPORTED`, `BLOCKING`, `BUSY`, `CANCELED` or `TIMED_OUT`.
-    pub failure: Option<&'static str>,
-    /// Of a `SYSTEM` failure: the positive error number.
-    pub errno: Option<i32>,
-    /// Of a `SYSTEM` failure: the call; of an `UNSUPPORTED` one: why.
-    pub detail: Option<&'static str>,
-    /// Which end failed.
-    pub side: Option<&'static str>,
-    /// Bytes taken from the source that the sink did not accept.
-    pub residual: Option<Buffer>,
-}
-
-/// A mechanism that did not run.
-#[napi(object, object_from_js = false)]
-pub struct NativeFallback {
-    /// Its name.
-    pub mechanism: &'static str,
-    /// Why not.
-    pub code: &'static str,
-}
-
-type Waker = ThreadsafeFunction<(), (), Vec<NativeEnding>, Status, false, true>;
-
-/// The way back into one environment.
-#[derive(Default)]
-struct Port {
-    waker: Mutex<Option<Waker>>,
-    endings: Mutex<Vec<(u32, Ending)>>,
-    tickets: Mutex<HashMap<u32, Entry>>,
-}
-
-/// A transfer that JavaScript can ask about: alone, or one of the two directions of a bridge.
-struct Entry {
-    ticket: Ticket,
-    direction: usize,
-}
-
-impl Port {
-    fn post(&self, id: u32, ending: Ending) {
-        let waker = lock(&self.waker);
-        let Some(waker) = &*waker else { return };
-        let mut endings = lock(&self.endings);
-        endings.push((id, ending));
-        // One call delivers all that have arrived by the time it runs.
-        if endings.len() == 1 {
-            waker.call((), ThreadsafeFunctionCallMode::NonBlocking);
-        }
-    }
-
-    fn take(&self) -> Vec<NativeEnding> {
-        let endings = std::mem::take(&mut *lock(&self.endings));
-        let mut tickets = lock(&self.tickets);
-        endings
-            .into_iter()
-            .map(|(id, ending)| {
-                tickets.remove(&id);
-                translate(id, ending)
-            })
-            .collect()
-    }
-
-    fn close(&self) {
-        drop(lock(&self.waker).take());
-        // Not hung up: a descriptor that was given by its number may be another thread's as well.
-        for (_, entry) in lock(&self.tickets).drain() {
-            entry.ticket.cancel();
-        }
-    }
-}
+use crate::ending::{NativeEnding, Over};
+use crate::port::{Entry, Port, lock};
 
 /// The transfers of one environment.
 #[napi]
@@ -159,7 +78,7 @@ impl Engine {
         };
         let head = head.map_or_else(Vec::new, |head| head.to_vec());
         if let Err(failure) = self.submit(id, &source, &sink, request, is_sink_socket, head) {
-            self.port.post(id, Err(failure));
+            self.port.post(id, Over::Transfer(Err(failure)));
         }
         id
     }
@@ -180,8 +99,33 @@ impl Engine {
         let timeout = (idle_timeout > 0.0).then(|| Duration::from_secs_f64(idle_timeout / 1e3));
         let made = own(&a).and_then(|a| Bridge::between([a, own(&b)?], heads, timeout));
         if let Err(failure) = made.and_then(|bridge| self.submit_bridge([id, back], bridge)) {
-            self.port.post(back, Err(Failure::early(Cause::Canceled, None)));
-            self.port.post(id, Err(failure));
+            self.port.post(back, Over::Transfer(Err(Failure::early(Cause::Canceled, None))));
+            self.port.post(id, Over::Transfer(Err(failure)));
+        }
+        id
+    }
+
+    /// Starts a fan-out and returns its id; one ending follows. `sink_timeout`: in ms, 0 for none. `head`: bytes that
+    /// were read from the source before, to go first.
+    #[napi]
+    #[allow(clippy::too_many_arguments, reason = "an object would cost more than the call")]
+    pub fn fan_out(
+        &mut self,
+        source: Descriptor,
+        sinks: Vec<Descriptor>,
+        start: Offset,
+        length: Offset,
+        drop_failed: bool,
+        sink_timeout: f64,
+        head: Option<BufferSlice>,
+    ) -> u32 {
+        let id = self.take_id();
+        let sink_timeout = (sink_timeout > 0.0).then(|| Duration::from_secs_f64(sink_timeout / 1e3));
+        let request = FanOutRequest { start: start.0, length: length.0, drop_failed, sink_timeout };
+        let head = head.map_or_else(Vec::new, |head| head.to_vec());
+        if let Err(mut failure) = self.submit_fan_out(id, &source, &sinks, request, &head) {
+            failure.outcome.residual = head;
+            self.port.post(id, Over::Transfer(Err(failure)));
         }
         id
     }
@@ -213,7 +157,7 @@ impl Engine {
         let mut tickets = lock(&self.port.tickets);
         let ticket = reactor.submit(transfer, move |ending| {
             if let Some(port) = port.upgrade() {
-                port.post(id, ending);
+                port.post(id, Over::Transfer(ending));
             }
         })?;
         tickets.insert(id, Entry { ticket, direction: 0 });
@@ -230,14 +174,40 @@ impl Engine {
         let mut tickets = lock(&self.port.tickets);
         let submitted = reactor.carry_out(bridge, move |BridgeEnding { a_to_b, b_to_a }| {
             if let Some(port) = port.upgrade() {
-                port.post(ids[0], a_to_b);
-                port.post(ids[1], b_to_a);
+                port.post(ids[0], Over::Transfer(a_to_b));
+                port.post(ids[1], Over::Transfer(b_to_a));
             }
         });
         let ticket = submitted.map_err(|_| Failure::early(Cause::Busy, None))?;
         for (direction, id) in ids.into_iter().enumerate() {
             tickets.insert(id, Entry { ticket: ticket.clone(), direction });
         }
+        Ok(())
+    }
+
+    fn submit_fan_out(
+        &self,
+        id: u32,
+        source: &Descriptor,
+        sinks: &[Descriptor],
+        request: FanOutRequest,
+        head: &[u8],
+    ) -> std::result::Result<(), Failure> {
+        let source = own_end(source, Side::Source)?;
+        let sinks =
+            sinks.iter().map(|sink| own_end(sink, Side::Sink)).collect::<std::result::Result<_, _>>()?;
+        let refused = |(cause, _)| Failure::early(cause, None);
+        let task = FanOut::new(source, sinks, request).map_err(refused)?.with_head(head.to_vec());
+        let reactor = reactor()?;
+        let port = Arc::downgrade(&self.port);
+        let mut tickets = lock(&self.port.tickets);
+        let submitted = reactor.carry_out(task, move |ending| {
+            if let Some(port) = port.upgrade() {
+                port.post(id, Over::FanOut(ending));
+            }
+        });
+        let ticket = submitted.map_err(|_| Failure::early(Cause::Busy, None))?;
+        tickets.insert(id, Entry { ticket, direction: 0 });
         Ok(())
     }
 
@@ -254,6 +224,14 @@ impl Engine {
     pub fn cancel(&self, id: u32) {
         if let Some(entry) = lock(&self.port.tickets).get(&id) {
             entry.ticket.cancel();
+        }
+    }
+
+    /// Takes one socket away from a fan-out, the source (0) or a sink, which JavaScript has destroyed.
+    #[napi]
+    pub fn shut_down(&self, id: u32, end: u32) {
+        if let Some(entry) = lock(&self.port.tickets).get(&id) {
+            entry.ticket.shut_down(end as usize);
         }
     }
 
@@ -286,46 +264,20 @@ fn facts(descriptor: &Descriptor, side: Side) -> std::result::Result<Facts, Fail
     Facts::of(descriptor).map_err(|refusal| Failure::early(refusal.into(), Some(side)))
 }
 
+/// An end of a fan-out, by a duplicate. One that could hold up the reactor is refused.
+fn own_end(descriptor: &Descriptor, side: Side) -> std::result::Result<Endpoint<Fd<'static>>, Failure> {
+    let facts = facts(descriptor, side)?;
+    if facts.can_block() {
+        return Err(Failure::early(Cause::Blocking, Some(side)));
+    }
+    let handle = Fd::from(descriptor.as_fd()).into_shared();
+    let handle = handle.map_err(|errno| Failure::early(Cause::System { errno, call: "fcntl" }, None))?;
+    Ok(Endpoint { handle, facts })
+}
+
 /// An end of a bridge, by a duplicate.
 fn own(socket: &Descriptor) -> std::result::Result<Endpoint<Fd<'static>>, Failure> {
     let handle = Fd::from(socket.as_fd()).into_shared();
     let handle = handle.map_err(|errno| Failure::early(Cause::System { errno, call: "fcntl" }, None))?;
     Ok(Endpoint { handle, facts: Facts::stream_socket() })
-}
-
-#[allow(clippy::cast_precision_loss, reason = "exact to 2^53, as all counts")]
-fn translate(id: u32, ending: Ending) -> NativeEnding {
-    let (outcome, cause, side) = match ending {
-        Ok(outcome) => (outcome, None, None),
-        Err(failure) => (failure.outcome, Some(failure.cause), failure.side),
-    };
-    let fallback = |fallback: zcio::Fallback| NativeFallback {
-        mechanism: fallback.mechanism.name(),
-        code: fallback.code,
-    };
-    let (failure, errno, detail) = match cause {
-        None => (None, None, None),
-        Some(Cause::System { errno, call }) => (Some("SYSTEM"), Some(errno.raw()), Some(call)),
-        Some(Cause::Unsupported(why)) => (Some("UNSUPPORTED"), None, Some(why)),
-        Some(Cause::CopyRequired) => (Some("COPY_REQUIRED"), None, None),
-        Some(Cause::Blocking) => (Some("BLOCKING"), None, None),
-        Some(Cause::Busy) => (Some("BUSY"), None, None),
-        Some(Cause::Canceled) => (Some("CANCELED"), None, None),
-        Some(Cause::TimedOut) => (Some("TIMED_OUT"), None, None),
-    };
-    NativeEnding {
-        id,
-        bytes: outcome.bytes as f64,
-        mechanism: outcome.mechanism.name(),
-        fallbacks: outcome.fallbacks.into_iter().map(fallback).collect(),
-        failure,
-        errno,
-        detail,
-        side: side.map(Side::name),
-        residual: (!outcome.residual.is_empty()).then(|| Buffer::from(outcome.residual)),
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -239,15 +239,20 @@ impl Ticket {
         self.inbox.look_at(self.control.id);
     }
 
-    /// Cancels because the owner has closed the socket that is this end: its peer learns of it now, although the
-    /// engine still holds a duplicate. `shutdown(2)` runs under the lock that also guards its closing.
+    /// Cancels because the owner has closed the socket that is this end.
     pub fn hang_up(&self, end: usize) {
         self.control.cancelled.store(true, Ordering::Release);
+        self.shut_down(end);
+        self.cancel();
+    }
+
+    /// Shuts down the socket that is this end: its peer learns of it now, although the engine still holds a duplicate,
+    /// and the task with its next call. `shutdown(2)` runs under the lock that also guards its closing.
+    pub fn shut_down(&self, end: usize) {
         for (_, socket) in self.control.sockets().iter().filter(|(number, _)| *number == end) {
             // ENOTCONN: the peer was faster.
             let _ = sys::shutdown(socket, sys::How::Both);
         }
-        self.cancel();
     }
 }
 

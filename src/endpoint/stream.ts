@@ -1,0 +1,104 @@
+// Each kind of end as a stream of Node's: for what the engine must leave alone.
+//
+// A stream closes its descriptor when it is done or fails, so those made here have duplicates.
+
+import fs, { createReadStream, createWriteStream, fstatSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { constants as os } from 'node:os'
+import { Readable, type Writable } from 'node:stream'
+import { binding } from '../binding.js'
+import { systemError, zcioError, type Side } from '../errors.js'
+import type { Bytes } from '../options.js'
+import type { SinkKind, SourceKind } from './classify.js'
+
+/** What of a source is wanted. */
+interface Part {
+  start: Bytes | undefined
+  length: Bytes | undefined
+}
+
+/** A source as a stream, from `start` on and, of a file, as far as `length` goes. */
+export function readerOf(source: SourceKind, { start, length }: Part): Readable {
+  if (source.kind === 'socket') source = { kind: 'stream', stream: source.socket }
+  if (source.kind !== 'descriptor') {
+    if (start !== undefined) throw unseekable('source')
+    return source.stream instanceof Readable ? source.stream : new Readable().wrap(source.stream)
+  }
+  if (canWait(source.fd)) {
+    if (start !== undefined) throw unseekable('source')
+    if (length !== undefined) throw unlimited()
+    return socketOn(duplicate(source.fd, 'source'), 'source')
+  }
+  const first = Number(start ?? 0)
+  const last = first + Number(length ?? Infinity) - 1
+  return createReadStream('', {
+    fd: duplicate(source.fd, 'source'),
+    fs: closingOurs,
+    ...(start === undefined ? {} : { start: first }),
+    // Of a length of 0 nothing is read at all.
+    ...(last < first ? {} : { end: last }),
+  })
+}
+
+/** A sink as a stream. */
+export function writerOf(sink: SinkKind, start: Bytes | undefined): Writable {
+  if (sink.kind !== 'descriptor') {
+    if (start !== undefined) throw unseekable('sink')
+    return sink.kind === 'socket' ? sink.socket : sink.kind === 'response' ? sink.res : sink.stream
+  }
+  if (canWait(sink.fd)) {
+    if (start !== undefined) throw unseekable('sink')
+    return socketOn(duplicate(sink.fd, 'sink'), 'sink')
+  }
+  const fd = duplicate(sink.fd, 'sink')
+  return createWriteStream('', {
+    fd,
+    fs: closingOurs,
+    ...(start === undefined ? {} : { start: Number(start) }),
+  })
+}
+
+/** Node warns when a worker thread has it close a descriptor that it has not opened. */
+const closingOurs = {
+  open: fs.open,
+  read: fs.read,
+  write: fs.write,
+  close: (fd: number, done?: (error: null) => void): void => {
+    binding().close(fd)
+    done?.(null)
+  },
+}
+
+/** Whether it answers EAGAIN until its peer has done something, which file streams cannot wait for. */
+function canWait(fd: number): boolean {
+  if (!binding().isNonblocking(fd)) return false
+  const stat = fstatSync(fd)
+  return stat.isFIFO() || stat.isSocket()
+}
+
+function duplicate(fd: number, side: Side): number {
+  const own = binding().duplicate(fd)
+  if (own < 0) throw systemError(-own, 'fcntl', { side })
+  return own
+}
+
+function socketOn(fd: number, side: Side): Socket {
+  try {
+    return new Socket({ fd, readable: side === 'source', writable: side === 'sink' })
+  } catch (cause) {
+    binding().close(fd)
+    const message = 'neither a pipe nor a socket that carries a stream of bytes'
+    throw zcioError('ERR_ZCIO_UNSUPPORTED', message, { side, cause })
+  }
+}
+
+function unseekable(side: Side): Error {
+  return systemError(os.errno.ESPIPE, 'lseek', { side })
+}
+
+/** Node would read ahead, and what it has taken from a pipe cannot be put back. */
+function unlimited(): Error {
+  const message =
+    'a nonblocking pipe or socket cannot be read to a length by a stream; pass a net.Socket made of it'
+  return zcioError('ERR_ZCIO_UNSUPPORTED', message, { side: 'source' })
+}
