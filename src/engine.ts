@@ -24,6 +24,8 @@ export interface Job {
   length?: Bytes | undefined
   fallback: boolean
   snapshot: boolean
+  /** Mechanisms not to be used. */
+  disable?: string[] | undefined
   /** The sink is known to be a connected, nonblocking stream socket; saves asking. */
   isSinkSocket: boolean
   /** Bytes read from the source before; they go first. */
@@ -72,6 +74,7 @@ export function start(job: Job): Run {
     job.snapshot,
     job.isSinkSocket,
     job.head,
+    job.disable,
   )
   return follow(running, id)
 }
@@ -142,7 +145,8 @@ function translate(ending: NativeEnding): Outcome {
   }
 }
 
-function failureOf({
+/** The error of an ending, if it is one. */
+export function failureOf({
   failure,
   errno,
   detail,

@@ -10,11 +10,14 @@
 )]
 #![allow(clippy::needless_pass_by_value, reason = "Node-API hands values over")]
 
+mod config;
 mod convert;
 mod descriptors;
 mod files;
 mod pages;
 mod pipe;
+mod plan;
 mod primitives;
 mod probe;
+mod stats;
 mod transfer;

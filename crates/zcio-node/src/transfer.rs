@@ -15,8 +15,8 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Result, Status};
 use napi_derive::napi;
 use zcio::{
-    Bridge, BridgeEnding, Cause, Ending, Endpoint, Facts, Failure, Fd, Linux, Reactor, Request, Side, Ticket,
-    Transfer,
+    Bridge, BridgeEnding, Cause, Ending, Endpoint, Facts, Failure, Fd, Linux, Mechanism, Reactor, Request,
+    Side, Ticket, Transfer,
 };
 
 use crate::convert::{Descriptor, Offset};
@@ -129,7 +129,7 @@ impl Engine {
 
     /// Starts a transfer and returns its id; whatever becomes of it, one ending follows, after this call.
     /// `is_sink_socket`: the sink is known to be a connected, nonblocking stream socket of this process. `head`: bytes
-    /// that were read from the source before, to go first.
+    /// that were read from the source before, to go first. `disable`: mechanisms not to be used.
     #[napi]
     #[allow(
         clippy::too_many_arguments,
@@ -147,6 +147,7 @@ impl Engine {
         snapshot: bool,
         is_sink_socket: bool,
         head: Option<BufferSlice>,
+        disable: Option<Vec<String>>,
     ) -> u32 {
         let id = self.take_id();
         let request = Request {
@@ -156,6 +157,7 @@ impl Engine {
             fallback,
             snapshot,
             asynchronous: true,
+            switched_off: disable.into_iter().flatten().filter_map(|name| Mechanism::named(&name)).collect(),
         };
         let head = head.map_or_else(Vec::new, |head| head.to_vec());
         if let Err(failure) = self.submit(id, &source, &sink, request, is_sink_socket, head) {
@@ -282,7 +284,8 @@ fn prepare<'fd>(
     Transfer::new(source, Endpoint { handle: Fd::from(sink.as_fd()), facts: sink_facts }, request)
 }
 
-fn facts(descriptor: &Descriptor, side: Side) -> std::result::Result<Facts, Failure> {
+/// What a descriptor is, or why it cannot be this end.
+pub fn facts(descriptor: &Descriptor, side: Side) -> std::result::Result<Facts, Failure> {
     Facts::of(descriptor).map_err(|refusal| Failure::early(refusal.into(), Some(side)))
 }
 
@@ -293,8 +296,9 @@ fn own(socket: &Descriptor) -> std::result::Result<Endpoint<Fd<'static>>, Failur
     Ok(Endpoint { handle, facts: Facts::stream_socket() })
 }
 
+/// An ending in the words of TypeScript.
 #[allow(clippy::cast_precision_loss, reason = "exact to 2^53, as all counts")]
-fn translate(id: u32, ending: Ending) -> NativeEnding {
+pub fn translate(id: u32, ending: Ending) -> NativeEnding {
     let (outcome, cause, side) = match ending {
         Ok(outcome) => (outcome, None, None),
         Err(failure) => (failure.outcome, Some(failure.cause), failure.side),
