@@ -85,22 +85,29 @@ export function fromEnvironment(
 ): { settings: Partial<Settings>; wrong: string[] } {
   const settings: Partial<Settings> = {}
   const wrong: string[] = []
-  const read = (variable: string, set: (value: string) => void): void => {
-    const value = environment[variable]
+  const read = (variable: string, value: string | undefined, set: (value: string) => void): void => {
     if (value === undefined || value === '') return
     try {
       set(value)
     } catch (error) {
-      wrong.push(`${(error as Error).message}; ${variable} is ignored`)
+      wrong.push(`${variable}=${value} is ignored. ${(error as Error).message}`)
     }
   }
   for (const name of LIMITS) {
     const variable = VARIABLES[name]
-    read(variable, (value) => (settings[name] = checkLimit(variable, name, numberOf(value))))
+    read(
+      variable,
+      environment[variable],
+      (value) => (settings[name] = checkLimit(variable, name, numberOf(value))),
+    )
   }
-  read('ZCIO_DISABLE', (value) => {
-    settings.disable = checkSwitches('ZCIO_DISABLE', value.split(',').map(switchOf), fileSystems)
-  })
+  // One by one: who means to switch two off is better off with one than with none.
+  for (const part of environment.ZCIO_DISABLE?.split(',') ?? []) {
+    read('ZCIO_DISABLE', part, (value) => {
+      const [off] = checkSwitches('ZCIO_DISABLE', [switchOf(value)], fileSystems)
+      if (off !== undefined) settings.disable = [...(settings.disable ?? []), off]
+    })
+  }
   return { settings, wrong }
 }
 

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use zcio::transfer::route::{REASONS, RULES, ladder};
-use zcio::{Kind, Mechanism};
+use zcio::transfer::route::{REASONS, RULES, demotes, ladder};
+use zcio::{Errno, Kind, Mechanism};
 
 #[test]
 fn the_documented_routes_are_those_of_the_table() {
@@ -42,6 +42,7 @@ at the exact byte where one is refused. `plan(source, sink)` tells what that com
         row(&mut page, &[format!("**{}**", name(source))], &cells);
     }
     rules(&mut page);
+    refusals(&mut page);
     reasons(&mut page);
     page
 }
@@ -60,6 +61,23 @@ What strikes a mechanism out before anything is called; `code` is its name in `f
     for rule in RULES {
         row(page, &[format!("`{}`", rule.code)], &[words(rule.excludes, ", "), rule.reason.into()]);
     }
+}
+
+fn refusals(page: &mut String) {
+    let names: Vec<_> =
+        (1..134).map(Errno::from_raw).filter(|errno| demotes(*errno)).map(Errno::name).collect();
+    write!(
+        page,
+        "
+## Refusals
+
+What the kernel may answer without failing the transfer: {}. `fallbacks` then has the name, and the next mechanism takes
+over. One that moves nothing although the source is not at its end (`EMPTY`), or although both ends are ready
+(`NO_PROGRESS`), is given up as well.
+",
+        names.join(", ")
+    )
+    .unwrap();
 }
 
 fn reasons(page: &mut String) {

@@ -117,7 +117,7 @@ pub const REASONS: &[Reason] = &[
     Reason {
         mechanism: Reflink,
         reason: "the files share their blocks until one is written, if their file system can (btrfs, xfs): else the \
-                 kernel refuses with EOPNOTSUPP",
+                 kernel refuses with ENOTSUP",
         applies: |_| true,
     },
     Reason {
