@@ -32,7 +32,7 @@ interface Made<End> {
 type Make<End> = (t: ExecutionContext) => Made<End> | Promise<Made<End>>
 
 /** Each with a hundred bytes and an end. */
-const sources: Record<string, Make<Source>> = {
+const sources = {
   'a file': (t) => ({ end: source(t, bytes) }),
   'a file from a byte on': (t) => ({ end: source(t, bytes), options: { start: 1 } }),
   'a file in memory': (t) => ({ end: source(t, bytes, memory()) }),
@@ -63,9 +63,9 @@ const sources: Record<string, Make<Source>> = {
   'a device': (t) => ({ end: opened(t, '/dev/zero', O_RDONLY | O_NONBLOCK), options: { length: 100 } }),
   'an empty device': (t) => ({ end: opened(t, '/dev/null', O_RDONLY | O_NONBLOCK) }),
   'a Readable': () => ({ end: Readable.from([bytes]) }),
-}
+} satisfies Record<string, Make<Source>>
 
-const sinks: Record<string, Make<Sink>> = {
+const sinks = {
   'a file': (t) => ({ end: sink(t) }),
   'a file from a byte on': (t) => ({ end: sink(t), options: { sinkStart: 1 } }),
   'a file in memory': (t) => ({ end: sink(t, memory()) }),
@@ -111,7 +111,7 @@ const sinks: Record<string, Make<Sink>> = {
       },
     }),
   }),
-}
+} satisfies Record<string, Make<Sink>>
 
 for (const [what, from] of Object.entries(sources)) {
   test(`from ${what} to anything, what was planned is what happens`, async (t) => {
@@ -130,8 +130,8 @@ for (const [what, wish] of Object.entries(wishes)) {
   test(`${what}, the plan is still what happens`, async (t) => {
     for (const [name, from] of Object.entries(sources)) {
       if (name.includes('device')) continue
-      for (const where of ['a file', 'an appended file', 'a net.Socket', 'a pipe', 'a Writable'])
-        await agrees(t, `from ${name} to ${where}`, from, sinks[where] as Make<Sink>, wish)
+      for (const where of ['a file', 'an appended file', 'a net.Socket', 'a pipe', 'a Writable'] as const)
+        await agrees(t, `from ${name} to ${where}`, from, sinks[where], wish)
     }
   })
 }
@@ -146,9 +146,9 @@ test.serial('what is switched off on a file system is planned around', async (t)
       { mechanism: 'copy_file_range', fileSystem: 'tmpfs' },
     ],
   })
-  const from = sources['a file in memory'] as Make<Source>
-  for (const where of ['a file', 'a file in memory', 'a net.Socket', 'a device'])
-    await agrees(t, where, from, sinks[where] as Make<Sink>)
+  const from = sources['a file in memory']
+  for (const where of ['a file', 'a file in memory', 'a net.Socket', 'a device'] as const)
+    await agrees(t, where, from, sinks[where])
   const unopened = plan(createReadStream(makeFile(bytes, 'file', memory()).path), sink(t))
   t.is(unopened.refused.filter(({ code }) => code === 'SWITCHED_OFF').length, memory() === '/dev/shm' ? 2 : 0)
 })

@@ -108,7 +108,7 @@ export class Pipe implements Disposable {
   }
 
   /** `Pipe { reader: 20, writer: 21, capacity: 65536, buffered: 0 }`; `buffered` may wait, as the property does. */
-  [inspect.custom](_depth: number, options: InspectOptions): string {
+  [inspect.custom](...[, options]: [depth: number, options: InspectOptions]): string {
     const end = ({ fd }: PipeEnd): number | string => (fd < 0 ? 'closed' : fd)
     const ends = { reader: end(this.reader), writer: end(this.writer) }
     const isClosed = this.reader.fd < 0 && this.writer.fd < 0

@@ -1,12 +1,20 @@
 // What lending an end would give, told without touching it: nothing is opened for reading or writing, stopped, corked
 // or waited for.
 
-import { closeSync, constants, fstatSync, openSync, type ReadStream, type WriteStream } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  openSync,
+  type ReadStream,
+  type WriteStream,
+} from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { constants as os } from 'node:os'
 import { dirname } from 'node:path'
-import { systemError, type Side, type TransferError } from '../errors.js'
+import { systemError, type Side } from '../errors.js'
 import { declaredLength, descriptorOf } from '../node-internals.js'
 import type { Bytes } from '../options.js'
 import type { SinkKind, SourceKind } from './classify.js'
@@ -93,14 +101,14 @@ function foreseeFile(stream: ReadStream | WriteStream, side: Side): Foreseen {
 }
 
 function openPath(path: string, flags: string | number, side: Side): [descriptor: number, exists: boolean] {
+  const creates = has(flags, 'w', constants.O_CREAT) || has(flags, 'a', constants.O_CREAT)
   try {
-    return [openSync(path, O_PATH), true]
+    return existsSync(path) || !creates
+      ? [openSync(path, O_PATH), true]
+      : [openSync(dirname(path), O_PATH), false]
   } catch (error) {
-    const creates = has(flags, 'w', constants.O_CREAT) || has(flags, 'a', constants.O_CREAT)
-    if (!creates || (error as TransferError).code !== 'ENOENT')
-      throw Object.assign(error as Error, { bytes: 0, side })
+    throw Object.assign(error as Error, { bytes: 0, side })
   }
-  return [openSync(dirname(path), O_PATH), false]
 }
 
 function has(flags: string | number, letter: string, bit: number): boolean {
