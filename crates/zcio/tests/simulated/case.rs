@@ -193,7 +193,7 @@ fn request(source: Kind, sink: Kind, append: bool, length: usize) -> impl Strate
         option::of(0..length as u64 + 1000),
         prop::bool::weighted(0.8),
         prop::bool::weighted(0.2),
-        prop_oneof![3 => Just(Vec::new()), 1 => prop::sample::subsequence(SWITCHABLE, 0..=4)],
+        prop_oneof![3 => Just(Vec::new()), 1 => prop::sample::subsequence(SWITCHABLE.to_vec(), 0..=4)],
     )
         .prop_map(|(start, sink_start, length, fallback, snapshot, off)| Request {
             start,
