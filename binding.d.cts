@@ -19,9 +19,9 @@ export declare class Engine {
   /**
    * Starts a transfer and returns its id; whatever becomes of it, one ending follows, after this call.
    * `is_sink_socket`: the sink is known to be a connected, nonblocking stream socket of this process. `head`: bytes
-   * that were read from the source before, to go first.
+   * that were read from the source before, to go first. `disable`: mechanisms not to be used.
    */
-  start(source: Descriptor, sink: Descriptor, start: Offset, sinkStart: Offset, length: Offset, fallback: boolean, snapshot: boolean, isSinkSocket: boolean, head?: Buffer | undefined | null): number
+  start(source: Descriptor, sink: Descriptor, start: Offset, sinkStart: Offset, length: Offset, fallback: boolean, snapshot: boolean, isSinkSocket: boolean, head?: Buffer | undefined | null, disable?: Array<string> | undefined | null): number
   /**
    * Joins two connected, nonblocking stream sockets of this process, and returns the id of the direction from a to
    * b; that from b to a has the next. An ending follows for each. `idle_timeout`: in ms, 0 for none.
@@ -57,6 +57,9 @@ export declare function buffered(pipe: Descriptor): number
 /** `close(2)` of a descriptor that this package opened. */
 export declare function close(descriptor: number): void
 
+/** Sets what is there. */
+export declare function configure(settings: NativeSettings): void
+
 /** `copy_file_range(2)`. */
 export declare function copyFileRange(source: Descriptor, sourceOffset: Offset, sink: Descriptor, sinkOffset: Offset, count: Offset): number
 
@@ -65,6 +68,12 @@ export declare function detach(memory: ArrayBuffer): void
 
 /** `fcntl(F_DUPFD_CLOEXEC)`: another descriptor of the same open file, or a negative errno. */
 export declare function duplicate(descriptor: Descriptor): number
+
+/** The file systems that have a name here. */
+export declare function fileSystems(): Array<string>
+
+/** Whether this is the first thread of the process to ask: the settings are the process', and so is its environment. */
+export declare function isFirstThread(): boolean
 
 /** Whether it has `O_NONBLOCK`; what is not open has not. */
 export declare function isNonblocking(descriptor: Descriptor): boolean
@@ -96,6 +105,14 @@ export interface NativeCapabilities {
   pipeMaxSize?: number
   /** /proc/sys/fs/pipe-user-pages-soft. */
   pipeUserPagesSoft?: number
+}
+
+/** An end that may not be open yet. */
+export interface NativeEnd {
+  /** Its descriptor; absent: a stream socket without one. */
+  descriptor?: Descriptor
+  /** What is there instead: the descriptor is of the file's path only, or of its directory's. */
+  unopened?: NativeUnopened
 }
 
 /** How one transfer ended. */
@@ -130,6 +147,28 @@ export interface NativeFallback {
   code: string
 }
 
+/** A mechanism that fits the two ends. */
+export interface NativeRung {
+  /** Its name. */
+  mechanism: string
+  /** The code of what strikes it out. */
+  refused?: string
+  /** Why it does, or what the mechanism does. */
+  reason: string
+}
+
+/** The limits and switches; what is absent in what TypeScript hands over stays as it is. */
+export interface NativeSettings {
+  /** Threads that may wait for disks. */
+  diskThreads?: number
+  /** Bytes that are sent on the JavaScript thread. */
+  inlineMax?: number
+  /** Bytes that pipes may be grown by. Absent in what is handed over to TypeScript: the default. */
+  pipeBudget?: number
+  /** All that is switched off. */
+  disable?: Array<NativeSwitch>
+}
+
 /** What became of one sink of a fan-out. */
 export interface NativeSink {
   /** Bytes that it accepted. */
@@ -142,6 +181,42 @@ export interface NativeSink {
   errno?: number
   /** Of a `SYSTEM` failure: the call. */
   detail?: string
+}
+
+/** What the engine has done in this process, and holds now. */
+export interface NativeStats {
+  /** Transfers that have started. */
+  started: number
+  /** Those that came to their end. */
+  completed: number
+  /** Those that did not. */
+  failed: number
+  /** Bytes by mechanism. */
+  bytes: Record<string, number>
+  /** Mechanisms that did not run, by the code that says why. */
+  fallbacks: Record<string, number>
+  /** Pipes of relays. */
+  pipes: number
+  /** Jobs that wait for a disk thread. */
+  diskQueue: number
+  /** Disk threads. */
+  diskThreads: number
+}
+
+/** A mechanism that is switched off. */
+export interface NativeSwitch {
+  /** Its name. */
+  mechanism: string
+  /** The file system that it is switched off on: its name, or the number of one without; absent: all. */
+  fileSystem?: string | number
+}
+
+/** A regular file that Node will open. */
+export interface NativeUnopened {
+  /** Bytes that it will then have. */
+  size: number
+  /** With `O_APPEND`. */
+  append: boolean
 }
 
 /**
@@ -160,6 +235,9 @@ export declare function pipe(readerBlocking: boolean, writerBlocking: boolean): 
 
 /** `F_GETPIPE_SZ`. */
 export declare function pipeCapacity(pipe: Descriptor): number
+
+/** The mechanisms in order, or how the transfer would fail at once. */
+export declare function plan(source: NativeEnd, sink: NativeEnd, start: Offset, sinkStart: Offset, length: Offset, fallback: boolean, snapshot: boolean, disable?: Array<string> | undefined | null): Array<NativeRung> | NativeEnding
 
 /** Asks. */
 export declare function probe(): NativeCapabilities
@@ -182,8 +260,14 @@ export declare function sendFile(socket: Descriptor, file: Descriptor, start: nu
 /** `F_SETPIPE_SZ`: the capacity there is then. */
 export declare function setPipeCapacity(pipe: Descriptor, bytes: number): number
 
+/** What is set now. */
+export declare function settings(): NativeSettings
+
 /** `splice(2)`. */
 export declare function splice(source: Descriptor, sourceOffset: Offset, sink: Descriptor, sinkOffset: Offset, count: Offset, flags: number): number
+
+/** Reads the counters. */
+export declare function stats(): NativeStats
 
 /** `tee(2)`. */
 export declare function tee(source: Descriptor, sink: Descriptor, count: Offset, flags: number): number

@@ -9,6 +9,8 @@ export {
   type Capabilities,
   type Capability,
 } from './src/capabilities.js'
+export { configure } from './src/configure.js'
+export type { TransferTrace } from './src/diagnostics.js'
 export type { Sink, Source } from './src/endpoint/classify.js'
 export type { Fallback, Mechanism, Progress, TransferError } from './src/errors.js'
 export type { SinkOutcome } from './src/engine.js'
@@ -17,6 +19,9 @@ export type { FanOutResult } from './src/fan-out-by-stream.js'
 export type { TransferResult } from './src/move.js'
 export { allocPages, vmspliceSync, type PageBuffers, type VmspliceOptions } from './src/pages.js'
 export { Pipe, PipeEnd, type PipeOptions } from './src/pipe.js'
+export { plan, type Plan, type PlannedMechanism, type RefusedMechanism } from './src/plan.js'
 export { copyFileRangeSync, sendfileSync, spliceSync, teeSync, type Descriptor } from './src/primitives.js'
 export type { ProgressReport } from './src/pulse.js'
+export type { ConfigureOptions, KernelMechanism, Settings, Switch } from './src/settings.js'
+export { stats, type Stats } from './src/stats.js'
 export { transfer, type TransferOptions } from './src/transfer.js'

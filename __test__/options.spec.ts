@@ -84,7 +84,7 @@ test('a misspelt option is told the right ones', async (t) => {
   const error = await failure(transfer(source(t, 100), sink(t), { ofset: 1 } as TransferOptions))
   t.is(
     error.message,
-    'The "options.ofset" argument is unknown; known are start, sinkStart, length, fallback, snapshot, end, signal, onProgress. Received type number (1)',
+    'The "options.ofset" argument is unknown; known are start, sinkStart, length, fallback, disable, snapshot, end, signal, onProgress. Received type number (1)',
   )
 })
 

@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { constants, fstatSync, readFileSync, readSync } from 'node:fs'
 import { inspect } from 'node:util'
-import { Pipe, PipeEnd, capabilities, transfer, type PipeOptions } from 'zcio'
+import { Pipe, capabilities, transfer, type PipeOptions } from 'zcio'
 import { tell } from './helpers/children.js'
 import { flags, pipe, sink, source } from './helpers/descriptors.js'
 import { failure, thrown, told } from './helpers/failures.js'
@@ -168,10 +168,17 @@ test('it can be disposed of', (t) => {
 
 test('it shows what it is', (t) => {
   const made = pipe(t)
-  t.is(inspect(made), `Pipe { reader: fd ${made.reader.fd}, writer: fd ${made.writer.fd} }`)
+  const ends = `reader: ${made.reader.fd}, writer: ${made.writer.fd}`
+  t.is(inspect(made), `Pipe { ${ends}, capacity: ${made.capacity}, buffered: 0 }`)
+  t.is(inspect([made.reader]), `[ PipeEnd { fd: ${made.reader.fd} } ]`)
   made.writer.close()
-  t.is(inspect(made), `Pipe { reader: fd ${made.reader.fd}, writer: closed }`)
-  t.true(made.reader instanceof PipeEnd)
+  t.is(
+    inspect(made),
+    `Pipe { reader: ${made.reader.fd}, writer: 'closed', capacity: ${made.capacity}, buffered: 0 }`,
+  )
+  t.is(inspect(made.writer), 'PipeEnd { closed }')
+  made.close()
+  t.is(inspect(made), "Pipe { reader: 'closed', writer: 'closed' }")
 })
 
 test.serial('bad input is refused by name, and opens nothing', (t) => {

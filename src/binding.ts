@@ -3,6 +3,7 @@
 
 import { createRequire } from 'node:module'
 import { zcioError } from './errors.js'
+import { fromEnvironment } from './settings.js'
 
 export type Native = typeof import('#binding')
 export type NativeEngine = import('#binding').Engine
@@ -29,10 +30,19 @@ export function unavailable(): string | undefined {
 function load(): Native | Error {
   if (process.platform !== 'linux') return new Error(`it needs Linux, and this is ${process.platform}`)
   try {
-    return createRequire(import.meta.url)('#binding') as Native
+    const native = createRequire(import.meta.url)('#binding') as Native
+    if (native.isFirstThread()) applyEnvironment(native)
+    return native
   } catch (error) {
     return explain(error)
   }
+}
+
+/** What is wrong there is told, once, and not worth failing for. */
+function applyEnvironment(native: Native): void {
+  const { settings, wrong } = fromEnvironment(process.env, native.fileSystems())
+  native.configure(settings)
+  for (const message of wrong) process.emitWarning(message, { type: 'ZcioWarning', code: 'ZCIO_ENVIRONMENT' })
 }
 
 function explain(error: unknown): Error {

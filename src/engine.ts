@@ -24,6 +24,8 @@ export interface Job {
   length?: Bytes | undefined
   fallback: boolean
   snapshot: boolean
+  /** Mechanisms not to be used. */
+  disable?: string[] | undefined
   /** The sink is known to be a connected, nonblocking stream socket; saves asking. */
   isSinkSocket: boolean
   /** Bytes read from the source before; they go first. */
@@ -82,6 +84,7 @@ export function start(job: Job): Run {
     job.snapshot,
     job.isSinkSocket,
     job.head,
+    job.disable,
   )
   return follow(running, id)
 }
@@ -199,7 +202,15 @@ function sinkOf(sink: NativeSink): SinkOutcome {
 
 type Failed = Pick<NativeEnding, 'failure' | 'errno' | 'detail' | 'side' | 'bytes' | 'residual'>
 
-function failureOf({ failure, errno, detail, side, bytes, residual }: Failed): TransferError | undefined {
+/** The error of an ending, if it is one. */
+export function failureOf({
+  failure,
+  errno,
+  detail,
+  side,
+  bytes,
+  residual,
+}: Failed): TransferError | undefined {
   const details = {
     bytes,
     ...(side === undefined ? {} : { side: side as Side }),

@@ -11,6 +11,7 @@ import { Meter } from './meter.js'
 import type { TransferResult } from './move.js'
 import type { Bytes } from './options.js'
 import { watch, type ProgressReport } from './pulse.js'
+import { counted } from './stats.js'
 
 /** What is wanted, and why the kernel did not do it. */
 export interface StreamTransfer {
@@ -36,7 +37,13 @@ export async function transferByStream(
   sink: SinkKind,
   how: StreamTransfer,
 ): Promise<TransferResult> {
-  const { signal, end = true, onProgress, fallbacks } = how
+  const bytes = await counted(how.fallbacks, () => moveByStream(source, sink, how))
+  how.onProgress?.({ bytes })
+  return { bytes, mechanism: 'stream', fallbacks: how.fallbacks }
+}
+
+async function moveByStream(source: SourceKind, sink: SinkKind, how: StreamTransfer): Promise<number> {
+  const { signal, end = true, onProgress } = how
   const { reader, writer, file } = open(source, sink, how)
   const isOwn = sink.kind === 'descriptor'
   const meter = new Meter(reader, writer, Number(how.length ?? Infinity))
@@ -54,8 +61,7 @@ export async function transferByStream(
     if (isOwn) writer.destroy()
     if (source.kind === 'descriptor') reader.destroy()
   }
-  onProgress?.({ bytes: meter.taken })
-  return { bytes: meter.taken, mechanism: 'stream', fallbacks }
+  return meter.taken
 }
 
 /** Resolves when the writer is through with everything, and, with `end`, has ended. */

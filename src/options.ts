@@ -89,15 +89,19 @@ export function checkSignal(name: string, value: unknown): AbortSignal | undefin
 }
 
 /** Checks that the options are an object and that none of them is misspelt: an option ignored is a promise broken. */
-export function checkOptions<T extends object>(options: T | undefined, known: readonly string[]): Partial<T> {
+export function checkOptions<T extends object>(
+  options: T | undefined,
+  known: readonly string[],
+  name = 'options',
+): Partial<T> {
   if (options === undefined) return {}
   if (typeof options !== 'object' || (options as unknown) === null)
-    throw invalidType('options', 'an object', options)
-  for (const name of Object.keys(options)) {
-    if (!known.includes(name))
+    throw invalidType(name, 'an object', options)
+  for (const key of Object.keys(options)) {
+    if (!known.includes(key))
       throw invalidValue(
-        `options.${name}`,
-        (options as Record<string, unknown>)[name],
+        `${name}.${key}`,
+        (options as Record<string, unknown>)[key],
         `is unknown; known are ${known.join(', ')}`,
       )
   }

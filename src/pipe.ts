@@ -1,7 +1,7 @@
 // A pipe of our own: what bytes pass through between two calls of splice, and what children get as stdio.
 
 import { constants as os } from 'node:os'
-import { inspect } from 'node:util'
+import { inspect, type InspectOptions } from 'node:util'
 import { binding } from './binding.js'
 import { invalidType, outOfRange, systemError } from './errors.js'
 import { checkBoolean, checkOptions } from './options.js'
@@ -35,6 +35,10 @@ export class PipeEnd {
   close(): void {
     if (this.#fd >= 0) binding().close(this.#fd)
     this.#fd = -1
+  }
+
+  [inspect.custom](): string {
+    return this.#fd < 0 ? 'PipeEnd { closed }' : `PipeEnd { fd: ${this.#fd} }`
   }
 }
 
@@ -103,9 +107,13 @@ export class Pipe implements Disposable {
     this.close()
   }
 
-  [inspect.custom](): string {
-    const end = ({ fd }: PipeEnd): string => (fd < 0 ? 'closed' : `fd ${fd}`)
-    return `Pipe { reader: ${end(this.reader)}, writer: ${end(this.writer)} }`
+  /** `Pipe { reader: 20, writer: 21, capacity: 65536, buffered: 0 }`; `buffered` may wait, as the property does. */
+  [inspect.custom](...[, options]: [depth: number, options: InspectOptions]): string {
+    const end = ({ fd }: PipeEnd): number | string => (fd < 0 ? 'closed' : fd)
+    const ends = { reader: end(this.reader), writer: end(this.writer) }
+    const isClosed = this.reader.fd < 0 && this.writer.fd < 0
+    const state = isClosed ? ends : { ...ends, capacity: this.capacity, buffered: this.buffered }
+    return `Pipe ${inspect(state, options)}`
   }
 
   /** Either end will do. */

@@ -14,9 +14,11 @@ import { lendSink, lendSource } from './endpoint/lend.js'
 import type { LentSink, LentSource } from './endpoint/lent.js'
 import { abortError, zcioError, type Fallback, type TransferError } from './errors.js'
 import { transferByStream } from './fallback.js'
+import { isTraced, traced } from './diagnostics.js'
 import { Blocking, isRefusal, move, truncated, type Move, type TransferResult } from './move.js'
 import { checkBoolean, checkBytes, checkFunction, checkOptions, checkSignal, type Bytes } from './options.js'
 import type { ProgressReport } from './pulse.js'
+import { checkMechanisms, type KernelMechanism } from './settings.js'
 
 /** Options of {@link transfer}. */
 export interface TransferOptions {
@@ -28,6 +30,8 @@ export interface TransferOptions {
   length?: number | bigint
   /** Where the kernel offers no way past user space: `true` (default) copies, `false` rejects with ERR_ZCIO_COPY_REQUIRED. */
   fallback?: boolean
+  /** Mechanisms that this transfer is not to use, whatever `configure` says; `fallbacks` names them with SWITCHED_OFF. */
+  disable?: readonly KernelMechanism[]
   /** Copy, so that the receiver does not see later writes to the source. Default: by reference. */
   snapshot?: boolean
   /**
@@ -41,7 +45,17 @@ export interface TransferOptions {
   onProgress?: (report: ProgressReport) => void
 }
 
-const OPTIONS = ['start', 'sinkStart', 'length', 'fallback', 'snapshot', 'end', 'signal', 'onProgress']
+const OPTIONS = [
+  'start',
+  'sinkStart',
+  'length',
+  'fallback',
+  'disable',
+  'snapshot',
+  'end',
+  'signal',
+  'onProgress',
+]
 
 /**
  * Moves bytes from a source to a sink by the best means the kernel offers for the two, without them entering
@@ -59,7 +73,17 @@ export async function transfer(
   sink: Sink,
   options?: TransferOptions,
 ): Promise<TransferResult> {
-  const wanted = check(options)
+  if (!isTraced()) return transferEnds(source, sink, options)
+  const trace = { operation: 'transfer', source, sink, options }
+  return traced(trace, () => transferEnds(source, sink, options))
+}
+
+async function transferEnds(
+  source: Source,
+  sink: Sink,
+  options: TransferOptions | undefined,
+): Promise<TransferResult> {
+  const wanted = checkTransfer(options)
   const ends = [classifySource(source), classifySink(sink)] as const
   const streams = ends.map(streamOf)
   // Their errors reject the promise; without a listener they would end the process as well.
@@ -76,15 +100,28 @@ export async function transfer(
   }
 }
 
-type Wanted = ReturnType<typeof check>
+/** Options as {@link checkTransfer} leaves them. */
+interface Wanted {
+  start: Bytes | undefined
+  sinkStart: Bytes | undefined
+  length: Bytes | undefined
+  fallback: boolean
+  disable: KernelMechanism[] | undefined
+  snapshot: boolean
+  end: boolean | undefined
+  signal: AbortSignal | undefined
+  onProgress: ((report: ProgressReport) => void) | undefined
+}
 
-function check(given: TransferOptions | undefined) {
+/** The options of a transfer, checked, and those that have a default filled in. */
+export function checkTransfer(given: TransferOptions | undefined): Wanted {
   const options = checkOptions(given, OPTIONS)
   return {
     start: checkBytes('options.start', options.start),
     sinkStart: checkBytes('options.sinkStart', options.sinkStart),
     length: checkBytes('options.length', options.length),
     fallback: checkBoolean('options.fallback', options.fallback) ?? true,
+    disable: checkMechanisms('options.disable', options.disable),
     snapshot: checkBoolean('options.snapshot', options.snapshot) ?? false,
     end: checkBoolean('options.end', options.end),
     signal: checkSignal('options.signal', options.signal),
@@ -139,6 +176,7 @@ async function moveBetween(
     sinkStart: wanted.sinkStart ?? sink.start,
     length,
     fallback: wanted.fallback,
+    disable: wanted.disable,
     snapshot: wanted.snapshot,
     head: source.head,
     isSinkSocket: declared !== undefined,
@@ -161,7 +199,8 @@ async function moveBetween(
   return result
 }
 
-function shortest(...lengths: (Bytes | undefined)[]): Bytes | undefined {
+/** The least of those lengths that are there. */
+export function shortest(...lengths: (Bytes | undefined)[]): Bytes | undefined {
   return lengths.reduce(
     (least, length) => (least === undefined || (length !== undefined && length < least) ? length : least),
     undefined,

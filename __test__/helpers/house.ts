@@ -10,17 +10,18 @@ export type Rule = (files: Files) => string[]
 
 /** Lowest first: a module may import from its own row and from those above it, never in a circle. */
 const TYPESCRIPT = [
-  ['errors', 'binding', 'node-internals', 'options', 'stats'],
-  ['capabilities', 'engine', 'meter', 'pulse'],
+  ['errors', 'binding', 'diagnostics', 'node-internals', 'options', 'settings', 'stats'],
+  ['capabilities', 'configure', 'engine', 'meter', 'pulse'],
   ['endpoint'],
   ['primitives', 'pipe', 'pages', 'fallback', 'move'],
-  ['transfer', 'bridge-by-stream', 'fan-out-by-stream'],
+  ['transfer', 'plan', 'bridge-by-stream', 'fan-out-by-stream'],
   ['fan-out', 'bridge', 'pipeline', 'http'],
   ['register', 'cli'],
 ]
 const RUST = [
-  ['config', 'stats'],
+  ['mechanism'],
   ['sys'],
+  ['config', 'stats'],
   ['kernel'],
   ['capabilities', 'endpoint', 'pipe'],
   ['pool'],

@@ -11,8 +11,9 @@ import { reserve } from './socket.js'
 import { gone, ready, written } from './wait.js'
 
 /** What the types of Node leave out. */
-interface FileStream {
+export interface FileStream {
   fd: number | null
+  flags?: string | number
   start?: number
   end?: number
   pos?: number
@@ -24,14 +25,24 @@ export async function lendReadStream(
   start: Bytes | undefined,
   signal: AbortSignal | undefined,
 ): Promise<LentSource | Refused> {
-  if (stream.readableEncoding !== null) return { refused: 'ENCODING' }
-  if (isBegun(stream)) return { refused: 'FLOWING' }
+  const refused = refusedReadStream(stream)
+  if (refused !== undefined) return { refused }
   const fd = await opened(stream, 'source', signal)
   if (isBegun(stream)) return { refused: 'FLOWING' }
+  return { fd, ...rangeOf(stream, start) }
+}
+
+/** Why a stream that is read from a file has to be read by Node, or undefined. */
+export function refusedReadStream(stream: ReadStream): string | undefined {
+  if (stream.readableEncoding !== null) return 'ENCODING'
+  return isBegun(stream) ? 'FLOWING' : undefined
+}
+
+/** Where a stream was to begin and how far to go, from `start` if that is given. */
+export function rangeOf(stream: ReadStream, start: Bytes | undefined): Pick<LentSource, 'start' | 'length'> {
   const { start: first, end = Infinity } = stream as unknown as FileStream
   const from = start ?? first
   return {
-    fd,
     ...(from === undefined ? {} : { start: from }),
     ...(end === Infinity ? {} : { length: Math.max(0, end - Number(from ?? 0) + 1) }),
   }
@@ -48,7 +59,8 @@ export async function lendWriteStream(
   signal: AbortSignal | undefined,
 ): Promise<LentSink | Refused> {
   if (stream.destroyed || !stream.writable) throw gone(stream, 'sink')
-  if (stream.writableCorked > 0) return { refused: 'CORKED' }
+  const refused = refusedWriteStream(stream)
+  if (refused !== undefined) return { refused }
   const giveBack = reserve(stream)
   try {
     await opened(stream, 'sink', signal)
@@ -58,6 +70,11 @@ export async function lendWriteStream(
     giveBack()
     throw error
   }
+}
+
+/** Why a stream that is written to a file has to be written by Node, or undefined. */
+export function refusedWriteStream(stream: WriteStream): string | undefined {
+  return stream.writableCorked > 0 ? 'CORKED' : undefined
 }
 
 /** What JavaScript writes meanwhile stays behind the bytes that the engine moves. */

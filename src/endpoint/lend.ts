@@ -135,7 +135,8 @@ async function lendResponse(
   return { fd: descriptorOf(socket), socket, declared, count: nothing, release, end }
 }
 
-function busy(): Error {
+/** Another transfer has the stream. */
+export function busy(): Error {
   return zcioError('ERR_ZCIO_BUSY', 'another transfer is writing to this stream; await it first')
 }
 

@@ -29,14 +29,19 @@ export function refusedReading(socket: Socket): string | undefined {
 /** Sockets that are read from by the engine. */
 const read = new WeakSet<Socket>()
 
+/** Throws where another transfer reads from the socket, or nobody can any more. */
+export function checkReadable(socket: Socket): void {
+  if (read.has(socket))
+    throw zcioError('ERR_ZCIO_BUSY', 'another transfer is reading from this socket; await it first')
+  if (socket.destroyed) throw gone(socket, 'source')
+}
+
 /** Borrows a socket to read from, and what Node has read of it. */
 export async function lendSocketSource(
   socket: Socket,
   signal: AbortSignal | undefined,
 ): Promise<LentSource | Refused> {
-  if (read.has(socket))
-    throw zcioError('ERR_ZCIO_BUSY', 'another transfer is reading from this socket; await it first')
-  if (socket.destroyed) throw gone(socket, 'source')
+  checkReadable(socket)
   const refused = refusedReading(socket)
   if (refused !== undefined) return { refused }
   read.add(socket)

@@ -4,9 +4,10 @@ import { createReadStream, open, read as readFile, type ReadStream } from 'node:
 import type { ServerResponse } from 'node:http'
 import { finished, pipeline } from 'node:stream/promises'
 import { checkDeclaredLength, closed, declareLength, isBodyless, uncork } from '../endpoint/response.js'
-import { abortError, type TransferError } from '../errors.js'
+import { abortError, type Fallback, type TransferError } from '../errors.js'
 import { truncated, type TransferResult } from '../move.js'
 import { watch } from '../pulse.js'
+import { counted } from '../stats.js'
 import { closeFile, type Body } from './body.js'
 import type { Response } from './response.js'
 
@@ -26,12 +27,23 @@ export async function respondByStream(
     throw error
   }
   uncork(res)
+  const fallbacks: Fallback[] = [{ mechanism: 'sendfile', code: refused }]
+  const bytes = await counted(fallbacks, () => sendBody(res, body, response, content))
+  closeFile(body)
+  response.onProgress?.({ bytes, total: body.length })
+  return { bytes, mechanism: 'stream', fallbacks }
+}
+
+async function sendBody(
+  res: ServerResponse,
+  body: Body,
+  response: Response,
+  content: Buffer | undefined,
+): Promise<number> {
   const bytes = isBodyless(res) ? 0 : body.length
   if (bytes > 0 && content === undefined) await pipe(res, body, response)
   else await endWith(res, bytes > 0 ? content : undefined, response)
-  closeFile(body)
-  response.onProgress?.({ bytes, total: body.length })
-  return { bytes, mechanism: 'stream', fallbacks: [{ mechanism: 'sendfile', code: refused }] }
+  return bytes
 }
 
 async function pipe(res: ServerResponse, body: Body, response: Response): Promise<void> {

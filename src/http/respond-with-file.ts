@@ -22,11 +22,20 @@ import {
   socketOf,
 } from '../endpoint/response.js'
 import { isLent, isQuiet, occupy, quiet } from '../endpoint/socket.js'
-import { abortError, invalidType, zcioError, type Mechanism, type TransferError } from '../errors.js'
+import { isTraced, traced } from '../diagnostics.js'
+import {
+  abortError,
+  invalidType,
+  zcioError,
+  type Fallback,
+  type Mechanism,
+  type TransferError,
+} from '../errors.js'
 import { move, truncated, type TransferResult } from '../move.js'
 import { descriptorOf, markHeadSent, pendingHead } from '../node-internals.js'
 import { checkFunction, checkOptions, checkRange, checkSignal } from '../options.js'
 import type { ProgressReport } from '../pulse.js'
+import { countBytes, countEnd, countStart } from '../stats.js'
 import { BODY, closeFile, HEAD_ROOM, lookAt, lookNow, openFile, scratch, type Body } from './body.js'
 import { respondByStream } from './respond-by-stream.js'
 import type { Response } from './response.js'
@@ -64,6 +73,16 @@ export async function respondWithFile(
   res: ServerResponse | Http2ServerResponse,
   file: string | FileHandle | number,
   options?: RespondOptions,
+): Promise<TransferResult> {
+  if (!isTraced()) return respondWith(res, file, options)
+  const trace = { operation: 'respondWithFile', source: file, sink: res, options }
+  return traced(trace, () => respondWith(res, file, options))
+}
+
+async function respondWith(
+  res: ServerResponse | Http2ServerResponse,
+  file: string | FileHandle | number,
+  options: RespondOptions | undefined,
 ): Promise<TransferResult> {
   const checked = checkOptions(options, OPTIONS)
   const range = checkRange(checked.start, checked.end)
@@ -210,7 +229,10 @@ function send(
 function sendNoBody(res: ServerResponse, body: Body): TransferResult {
   closeFile(body)
   res.end()
-  return { bytes: 0, mechanism: 'stream', fallbacks: [{ mechanism: 'sendfile', code: 'NO_BODY' }] }
+  const fallbacks: Fallback[] = [{ mechanism: 'sendfile', code: 'NO_BODY' }]
+  countStart(fallbacks)
+  countEnd(true)
+  return { bytes: 0, mechanism: 'stream', fallbacks }
 }
 
 function sendByNode(body: Body, response: Response, refused: string): Promise<TransferResult> {
@@ -259,10 +281,15 @@ function sendFile(
 function sendInline(socket: Socket, body: Body): number {
   if (!body.resident) return 0
   // An error is met again by the engine, which can tell it.
-  return Math.max(0, binding().sendFile(descriptorOf(socket), body.fd, body.start, body.length))
+  const sent = Math.max(0, binding().sendFile(descriptorOf(socket), body.fd, body.start, body.length))
+  countBytes('sendfile', sent)
+  return sent
 }
 
 function done({ length }: Body, { onProgress }: Response, mechanism: Mechanism): TransferResult {
+  countStart(NO_FALLBACKS)
+  countEnd(true)
+  if (mechanism === 'read_write') countBytes(mechanism, length)
   onProgress?.({ bytes: length, total: length })
   return { bytes: length, mechanism, fallbacks: NO_FALLBACKS }
 }

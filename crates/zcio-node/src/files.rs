@@ -9,7 +9,7 @@ use napi_derive::napi;
 use zcio::kernel::Linux;
 use zcio::sys::{self, Errno, FileType, OpenFlags, SendFlags, Stat, StatusFlags};
 use zcio::transfer::residency;
-use zcio::{Endpoint, Facts, Fd};
+use zcio::{Endpoint, Facts, Fd, Mechanism, config};
 
 use crate::convert::{Descriptor, count_or_errno};
 use crate::descriptors::entrust;
@@ -29,9 +29,6 @@ enum Field {
 
 /// Where the body begins in the scratch buffer; before it is room for the head, which then ends here.
 const BODY: usize = 16 * 1024;
-
-/// To this length a range that is in memory is sent on the JavaScript thread: about 15 µs of its time.
-const INLINE: u64 = 64 * 1024;
 
 /// Opens a file for reading, if its path is in the kernel's caches, and asks what it is. Where the range from
 /// `start` to `end` (inclusive) fits behind the head's room and is in memory, it is read too, and the file closed:
@@ -89,23 +86,32 @@ struct Found {
     resident: bool,
 }
 
-/// Reads the range if it is small, else looks whether it is in memory if one call is to send it.
+/// Reads the range if it is small, else looks whether it is in memory if one call is to send it; does neither with one
+/// that is too long for this thread.
 fn look(file: Fd<'_>, stat: &Stat, start: f64, end: f64, body: &mut [u8]) -> Found {
     if stat.file_type() != FileType::Regular {
         return Found::default();
     }
     let (start, stop) = range(stat.size, start, end);
     let length = stop - start;
+    if length > config::inline_max() {
+        return Found::default();
+    }
     let source = Endpoint { handle: file, facts: Facts::opened_file(stat) };
     let kernel = Linux::new();
     let small = usize::try_from(length).ok().and_then(|length| body.get_mut(..length));
     let Some(body) = small else {
-        let resident = length <= INLINE && residency::is_resident(&kernel, &source, start, length);
+        let resident = may_send(&source.handle) && residency::is_resident(&kernel, &source, start, length);
         return Found { read: None, resident };
     };
     // A file that has been truncated since gives less: then the long way is to tell.
     let read = residency::read_now(&kernel, &source, body, start).filter(|read| *read == body.len());
     Found { read, resident: false }
+}
+
+fn may_send(file: &Fd<'_>) -> bool {
+    let switched_off = config::switched_off() | config::switched_off_on(file);
+    !switched_off.contains(Mechanism::Sendfile)
 }
 
 /// `start` and inclusive `end` cut to a size. TypeScript has checked that they are integers, or infinite.

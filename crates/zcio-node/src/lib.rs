@@ -10,13 +10,16 @@
 )]
 #![allow(clippy::needless_pass_by_value, reason = "Node-API hands values over")]
 
+mod config;
 mod convert;
 mod descriptors;
 mod ending;
 mod files;
 mod pages;
 mod pipe;
+mod plan;
 mod port;
 mod primitives;
 mod probe;
+mod stats;
 mod transfer;

@@ -13,8 +13,8 @@ use napi::bindgen_prelude::{BufferSlice, Function};
 use napi::{Env, Result};
 use napi_derive::napi;
 use zcio::{
-    Bridge, BridgeEnding, Cause, Endpoint, Facts, Failure, FanOut, FanOutRequest, Fd, Linux, Reactor,
-    Request, Side, Transfer,
+    Bridge, BridgeEnding, Cause, Endpoint, Facts, Failure, FanOut, FanOutRequest, Fd, Linux, Mechanism,
+    Reactor, Request, Side, Transfer,
 };
 
 use crate::convert::{Descriptor, Offset};
@@ -48,7 +48,7 @@ impl Engine {
 
     /// Starts a transfer and returns its id; whatever becomes of it, one ending follows, after this call.
     /// `is_sink_socket`: the sink is known to be a connected, nonblocking stream socket of this process. `head`: bytes
-    /// that were read from the source before, to go first.
+    /// that were read from the source before, to go first. `disable`: mechanisms not to be used.
     #[napi]
     #[allow(
         clippy::too_many_arguments,
@@ -66,6 +66,7 @@ impl Engine {
         snapshot: bool,
         is_sink_socket: bool,
         head: Option<BufferSlice>,
+        disable: Option<Vec<String>>,
     ) -> u32 {
         let id = self.take_id();
         let request = Request {
@@ -75,6 +76,7 @@ impl Engine {
             fallback,
             snapshot,
             asynchronous: true,
+            switched_off: disable.into_iter().flatten().filter_map(|name| Mechanism::named(&name)).collect(),
         };
         let head = head.map_or_else(Vec::new, |head| head.to_vec());
         if let Err(failure) = self.submit(id, &source, &sink, request, is_sink_socket, head) {
@@ -260,7 +262,8 @@ fn prepare<'fd>(
     Transfer::new(source, Endpoint { handle: Fd::from(sink.as_fd()), facts: sink_facts }, request)
 }
 
-fn facts(descriptor: &Descriptor, side: Side) -> std::result::Result<Facts, Failure> {
+/// What a descriptor is, or why it cannot be this end.
+pub fn facts(descriptor: &Descriptor, side: Side) -> std::result::Result<Facts, Failure> {
     Facts::of(descriptor).map_err(|refusal| Failure::early(refusal.into(), Some(side)))
 }
 

@@ -1,7 +1,7 @@
 //! What the running kernel offers, found out by asking it: a version number tells nothing of sandboxes and backports.
 //!
 //! Each call is made on something it must refuse or can do without effect. `ENOSYS` means that there is no such
-//! call; `EPERM` on a descriptor that is not even open means that a sandbox answers in the kernel's place.
+//! call, `ENOTTY` that there is no such request of ioctl(2); `EPERM` on a descriptor that is not even open means that a sandbox answers in the kernel's place.
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -16,6 +16,8 @@ pub fn calls() -> Vec<(&'static str, Option<Errno>)> {
     let (reader, writer) = (pipe.reader(), pipe.writer());
     let flags = SpliceFlags::NONBLOCK;
     vec![
+        ("pipe2", None),
+        ("ioctl_ficlonerange", missing(sys::reflink_range(writer, 0, reader, 0, 1))),
         ("sendfile", missing(sys::sendfile(writer, reader, None, 1))),
         ("splice", missing(sys::splice(reader, None, writer, None, 1, flags))),
         ("tee", missing(sys::tee(reader, writer, 1, flags))),
@@ -31,7 +33,7 @@ pub fn calls() -> Vec<(&'static str, Option<Errno>)> {
 
 /// A refusal of the arguments is a sign of life.
 fn missing<T>(answer: Result<T>) -> Option<Errno> {
-    answer.err().filter(|errno| matches!(*errno, Errno::NOSYS | Errno::PERM))
+    answer.err().filter(|errno| matches!(*errno, Errno::NOSYS | Errno::PERM | Errno::NOTTY))
 }
 
 /// Whether a pipe shares a file's pages, so that later writes to the file show through: what passing by reference

@@ -8,6 +8,8 @@
 use std::fmt;
 use std::os::fd::AsFd;
 
+use crate::config;
+use crate::mechanism::Mechanisms;
 use crate::sys::{self, Errno, FileType, SocketDomain, SocketType, Stat, StatusFlags};
 
 /// The kinds of descriptor that the route table tells apart.
@@ -64,6 +66,8 @@ pub struct Facts {
     pub position: u64,
     /// Which file: device, inode, and time of last modification (seconds, nanoseconds).
     pub identity: Identity,
+    /// What the [configuration](config::Switch) keeps from regular files on this one's file system.
+    pub switched_off: Mechanisms,
 }
 
 /// Names one version of one file, or one pipe, or one socket.
@@ -125,7 +129,10 @@ impl Facts {
             return Ok(Self::new(kind, flags, &stat));
         }
         match sys::seek_position(&fd) {
-            Ok(position) => Ok(Self { position, ..Self::new(kind, flags, &stat) }),
+            Ok(position) => {
+                let switched_off = config::switched_off_on(&fd);
+                Ok(Self { position, switched_off, ..Self::new(kind, flags, &stat) })
+            }
             // A file in name only, such as trace_pipe: it is read as it comes.
             Err(Errno::SPIPE) => Ok(Self::new(Kind::Other, flags, &stat)),
             Err(errno) => Err(Refusal::System { errno, call: "lseek" }),
@@ -145,6 +152,7 @@ impl Facts {
             size: 0,
             position: 0,
             identity: Identity { device: 0, inode: 0, modified: (0, 0) },
+            switched_off: Mechanisms::NONE,
         }
     }
 
@@ -165,6 +173,7 @@ impl Facts {
             size: stat.size,
             position: 0,
             identity: Identity { device: stat.device, inode: stat.inode, modified: stat.modified },
+            switched_off: Mechanisms::NONE,
         }
     }
 

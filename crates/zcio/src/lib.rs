@@ -25,6 +25,7 @@
 //! | layer | decides |
 //! |---|---|
 //! | [`sys`] | nothing: one man page a file; the only place with `unsafe`, nix or libc |
+//! | [`config`], [`stats`] | what the process' owner may set, and may know |
 //! | [`kernel`] | which calls the engine may make; tests put a simulated kernel here |
 //! | [`endpoint`], [`pipe`] | what a descriptor is; what a pipe of our own is |
 //! | [`pool`] | how many pipes there are, how large, and who has one; with the kernel it is what a driver lends |
@@ -34,11 +35,14 @@
 #![deny(unsafe_code)]
 
 pub mod capabilities;
+pub mod config;
 pub mod drivers;
 pub mod endpoint;
 pub mod kernel;
+mod mechanism;
 pub mod pipe;
 pub mod pool;
+pub mod stats;
 pub mod sys;
 pub mod transfer;
 
@@ -46,10 +50,11 @@ pub use drivers::blocking::{bridge, fan_out, transfer, transfer_with};
 pub use drivers::reactor::{Reactor, Ticket};
 pub use endpoint::{Endpoint, Facts, Kind};
 pub use kernel::{Kernel, Linux};
+pub use mechanism::{Mechanism, Mechanisms};
 pub use pipe::Pipe;
 pub use pool::{PipePool, Plumbing};
 pub use sys::{Errno, Fd};
 pub use transfer::{
-    Bridge, BridgeEnding, Cause, Ending, Failure, Fallback, FanOut, FanOutEnding, FanOutRequest, Mechanism,
-    Outcome, Patience, Request, Side, SinkEnding, Step, Task, Transfer, Turn,
+    Bridge, BridgeEnding, Cause, Ending, Failure, Fallback, FanOut, FanOutEnding, FanOutRequest, Outcome,
+    Patience, Request, Side, SinkEnding, Step, Task, Transfer, Turn,
 };

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::capabilities;
+use crate::config;
 use crate::kernel::Kernel;
+use crate::stats;
 use crate::sys::{self, Errno, Result};
 
 /// A pipe in the engine's hands.
@@ -50,6 +52,7 @@ struct Ledger {
 
 impl Drop for Entry {
     fn drop(&mut self) {
+        stats::PIPES.take();
         self.ledger.pipes.fetch_sub(1, Ordering::Relaxed);
         self.ledger.grown.fetch_sub(self.grown, Ordering::Relaxed);
     }
@@ -101,7 +104,7 @@ struct State<H> {
         reason = "they are lent boxed, so that an idle relay has room for a pointer only"
     )]
     kept: Vec<Box<Conduit<H>>>,
-    /// Bytes by which pipes may be grown; asked for when first needed.
+    /// Bytes by which pipes may be grown where nobody has set that; asked for when first needed.
     budget: Option<usize>,
     refused: Option<Instant>,
 }
@@ -136,7 +139,8 @@ impl<K: Kernel> PipePool<K> {
         let mut state = self.state();
         let wanted = GROWN.saturating_sub(conduit.capacity);
         let grown = self.ledger.grown.load(Ordering::Relaxed);
-        if wanted == 0 || grown + wanted > *state.budget.get_or_insert_with(budget) {
+        let budget = config::pipe_budget().unwrap_or_else(|| *state.budget.get_or_insert_with(budget));
+        if wanted == 0 || grown + wanted > budget {
             return;
         }
         if state.refused.is_some_and(|since| since.elapsed() < REFUSED_FOR) {
@@ -174,6 +178,7 @@ impl<K: Kernel> PipePool<K> {
     fn make(&self, kernel: &K) -> Result<Box<Conduit<K::Handle>>> {
         let others = self.ledger.pipes.fetch_add(1, Ordering::Relaxed);
         let entry = Entry { ledger: Arc::clone(&self.ledger), grown: 0 };
+        stats::PIPES.add();
         if others >= PIPES {
             return Err(Errno::NOBUFS);
         }

@@ -114,6 +114,9 @@ macro_rules! file_systems {
         impl FileSystem {
             $($(#[$doc])* pub const $constant: Self = Self($magic);)*
 
+            /// Those that have a name.
+            pub const NAMED: &[Self] = &[$(Self::$constant),*];
+
             /// Its name as in /proc/filesystems, `None` if it is not one of the constants here.
             pub const fn name(self) -> Option<&'static str> {
                 match self.0 {
@@ -149,6 +152,20 @@ file_systems! {
     SYSFS "sysfs" 0x6265_6572,
     /// Made up as it is read.
     CGROUP2 "cgroup2" 0x6367_7270,
+    /// Read-only, from an image.
+    EROFS "erofs" 0xe0f5_e1e2,
+    /// Read-only, from an image.
+    SQUASHFS "squashfs" 0x7371_7368,
+    /// Blocks can be shared.
+    BCACHEFS "bcachefs" 0xca45_1a4e,
+    /// Made for flash memory.
+    F2FS "f2fs" 0xf2f5_2010,
+    /// Encrypts another; copy_file_range once gave what lies beneath.
+    ECRYPTFS "ecryptfs" 0xf15f,
+    /// Of memory cards.
+    VFAT "vfat" 0x4d44,
+    /// Of memory cards.
+    EXFAT "exfat" 0x2011_bab0,
     /// On another machine.
     NFS "nfs" 0x6969,
     /// On another machine.
@@ -165,6 +182,13 @@ file_systems! {
     PIPEFS "pipefs" 0x5049_5045,
     /// Sockets.
     SOCKFS "sockfs" 0x534f_434b,
+}
+
+impl FileSystem {
+    /// The one with this name; ext2 and ext3 answer to the magic number of ext4.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMED.iter().copied().find(|file_system| file_system.name() == Some(name))
+    }
 }
 
 impl fmt::Debug for FileSystem {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::endpoint::Endpoint;
 use crate::kernel::Kernel;
 use crate::pool::Plumbing;
+use crate::stats;
 use crate::sys::Events;
 
 use super::fan_out::SinkEnding;
@@ -69,6 +70,7 @@ impl<K: Kernel> Branch<K> {
             match self.attempt(plumbing, shared) {
                 Move::Bytes(bytes) => {
                     self.bytes += bytes;
+                    stats::count_bytes(self.mechanism, bytes);
                     self.waiting_since = None;
                 }
                 Move::Blocked(_) => {

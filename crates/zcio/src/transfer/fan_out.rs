@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::endpoint::{Endpoint, Facts, Kind};
 use crate::kernel::Kernel;
 use crate::pool::Plumbing;
+use crate::stats;
 use crate::sys::{Errno, Events, Interest};
 
 use super::branch::{Branch, State};
@@ -55,6 +56,7 @@ pub struct FanOut<K: Kernel> {
     waits_for_source: bool,
     drop_failed: bool,
     sink_timeout: Option<Duration>,
+    running: stats::Running,
 }
 
 /// How a fan-out ended.
@@ -118,6 +120,7 @@ impl<K: Kernel> FanOut<K> {
             waits_for_source: false,
             drop_failed: request.drop_failed,
             sink_timeout: request.sink_timeout,
+            running: stats::Running::start(),
         })
     }
 
@@ -250,6 +253,12 @@ impl<K: Kernel> FanOut<K> {
     }
 
     fn end(&mut self, plumbing: &Plumbing<K>, failure: Option<(Cause, Option<usize>)>) -> FanOutEnding {
+        if failure.is_none() {
+            self.running.complete();
+        }
+        if let Some(code) = self.copies {
+            stats::count_fallback(code);
+        }
         let bytes = self.bytes();
         let residual = self.take_back(plumbing);
         let fallback = |code| Fallback { mechanism: Mechanism::Splice, code };

@@ -13,6 +13,7 @@ mod fan_out;
 mod flow;
 pub mod outcome;
 mod owned;
+pub mod plan;
 mod relay;
 mod request;
 pub mod residency;
@@ -22,13 +23,14 @@ mod task;
 use crate::endpoint::{Endpoint, Facts, Kind};
 use crate::kernel::Kernel;
 use crate::pool::Plumbing;
+use crate::stats;
 
 pub use bridge::{Bridge, BridgeEnding};
 pub use fan_out::{FanOut, FanOutEnding, FanOutRequest, SinkEnding};
 use flow::{Flow, Move, Outlet};
 pub use outcome::{Cause, Ending, Failure, Fallback, Mechanism, Outcome, Patience, Side, Step};
 pub use request::Request;
-use request::{Refused, bound_to_itself, check};
+use request::{Refused, settle};
 use route::Pair;
 pub use task::{Task, Turn};
 
@@ -57,6 +59,7 @@ pub struct Transfer<K: Kernel> {
     /// The end that a task's driver waits for.
     waiting: Option<Side>,
     fallbacks: Vec<Fallback>,
+    running: stats::Running,
 }
 
 /// More than any race explains.
@@ -72,14 +75,11 @@ impl<K: Kernel> Transfer<K> {
     pub fn new(
         source: Endpoint<K::Handle>,
         sink: Endpoint<K::Handle>,
-        mut request: Request,
+        request: Request,
     ) -> Result<Self, Failure> {
         let (from, to) = (&source.facts, &sink.facts);
         let ladder = route::ladder(from.kind, to.kind);
-        bound_to_itself(Pair { source: from, sink: to, request: &request })
-            .map(|length| request.length = length)
-            .and_then(|()| check(Pair { source: from, sink: to, request: &request }))
-            .map_err(|(cause, side)| Failure::early(cause, side))?;
+        let request = settle(from, to, request)?;
         let flow = Flow {
             source,
             source_offset: request.start,
@@ -96,6 +96,7 @@ impl<K: Kernel> Transfer<K> {
             idle_attempts: 0,
             waiting: None,
             fallbacks: Vec::new(),
+            running: stats::Running::start(),
         };
         match transfer.skip_ruled_out() {
             Ok(()) => Ok(transfer),
@@ -217,6 +218,7 @@ impl<K: Kernel> Transfer<K> {
 
     fn count(&mut self, bytes: u64) {
         self.flow.count(bytes);
+        stats::count_bytes(self.mechanism(), bytes);
         self.moved_by_rung += bytes;
         self.idle_attempts = 0;
     }
@@ -264,8 +266,7 @@ impl<K: Kernel> Transfer<K> {
 
     /// Gives up the present rung for the next that fits, at the byte where it stood.
     fn demote(&mut self, code: &'static str) -> Result<(), Refused> {
-        self.fallbacks.push(Fallback { mechanism: self.mechanism(), code });
-        self.rung += 1;
+        self.fall_back(self.mechanism(), code);
         self.moved_by_rung = 0;
         self.skip_ruled_out().map_err(|cause| (cause, None))
     }
@@ -276,11 +277,16 @@ impl<K: Kernel> Transfer<K> {
             let pair =
                 Pair { source: &self.flow.source.facts, sink: &self.flow.sink.facts, request: &self.request };
             let Some(rule) = route::ruled_out(mechanism, pair) else { break };
-            self.fallbacks.push(Fallback { mechanism, code: rule.code });
-            self.rung += 1;
+            self.fall_back(mechanism, rule.code);
         }
         let copies = self.mechanism() == Mechanism::ReadWrite;
         if copies && !self.request.fallback { Err(Cause::CopyRequired) } else { Ok(()) }
+    }
+
+    fn fall_back(&mut self, mechanism: Mechanism, code: &'static str) {
+        self.fallbacks.push(Fallback { mechanism, code });
+        stats::count_fallback(code);
+        self.rung += 1;
     }
 
     fn finish(&mut self, kernel: &K, patience: Patience) -> Step {
@@ -288,6 +294,7 @@ impl<K: Kernel> Transfer<K> {
         {
             residency::remember(kernel, &self.flow.source);
         }
+        self.running.complete();
         let beyond = self.flow.sink.carry.take();
         Step::End(Ok(self.outcome(beyond)))
     }

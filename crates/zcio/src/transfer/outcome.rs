@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::endpoint::Refusal;
+pub use crate::mechanism::Mechanism;
 use crate::sys::Errno;
 
 /// An end of a transfer.
@@ -21,35 +22,6 @@ impl Side {
         match self {
             Self::Source => "source",
             Self::Sink => "sink",
-        }
-    }
-}
-
-/// The ways bytes can move, cheapest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Mechanism {
-    /// The two files share their blocks until one is written: `ioctl_ficlonerange(2)`.
-    Reflink,
-    /// The file system copies, or shares, or asks its server to: `copy_file_range(2)`.
-    CopyFileRange,
-    /// The page cache's pages go to the sink by reference: `sendfile(2)`.
-    Sendfile,
-    /// References to pages go through a pipe: `splice(2)`.
-    Splice,
-    /// Through user space: `read(2)` and `write(2)`.
-    ReadWrite,
-}
-
-impl Mechanism {
-    /// The word for it in results: the system call's name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Reflink => "reflink",
-            Self::CopyFileRange => "copy_file_range",
-            Self::Sendfile => "sendfile",
-            Self::Splice => "splice",
-            Self::ReadWrite => "read_write",
         }
     }
 }

@@ -19,10 +19,29 @@ impl Transfer<Linux<'_>> {
     pub fn into_owned(mut self) -> Result<Transfer<Linux<'static>>, Failure> {
         match self.own_handles() {
             Ok((source, sink, relay)) => {
-                let Self { flow, request, ladder, rung, moved_by_rung, idle_attempts, waiting, fallbacks } =
-                    self;
+                let Self {
+                    flow,
+                    request,
+                    ladder,
+                    rung,
+                    moved_by_rung,
+                    idle_attempts,
+                    waiting,
+                    fallbacks,
+                    running,
+                } = self;
                 let flow = flow.with_handles(source.into(), sink.into(), relay);
-                Ok(Transfer { flow, request, ladder, rung, moved_by_rung, idle_attempts, waiting, fallbacks })
+                Ok(Transfer {
+                    flow,
+                    request,
+                    ladder,
+                    rung,
+                    moved_by_rung,
+                    idle_attempts,
+                    waiting,
+                    fallbacks,
+                    running,
+                })
             }
             Err(errno) => {
                 let cause = Cause::System { errno, call: "fcntl" };

@@ -1,9 +1,11 @@
 //! What is wanted of a transfer, and whether it can be had: what could only fail is refused before anything moves.
 
-use crate::endpoint::Kind;
+use crate::config;
+use crate::endpoint::{Facts, Kind};
+use crate::mechanism::Mechanisms;
 use crate::sys::Errno;
 
-use super::outcome::{Cause, Side};
+use super::outcome::{Cause, Failure, Side};
 use super::route::Pair;
 
 /// What is wanted of a transfer. The default: everything from here on, the best way there is, else by copying.
@@ -21,6 +23,8 @@ pub struct Request {
     pub snapshot: bool,
     /// The driver must not be held up by a descriptor without `O_NONBLOCK`.
     pub asynchronous: bool,
+    /// Not to be used, nor what the [configuration](config::Switch) switches off. Read and write is always there.
+    pub switched_off: Mechanisms,
 }
 
 impl Default for Request {
@@ -32,6 +36,7 @@ impl Default for Request {
             fallback: true,
             snapshot: false,
             asynchronous: false,
+            switched_off: Mechanisms::NONE,
         }
     }
 }
@@ -39,8 +44,20 @@ impl Default for Request {
 /// Why a transfer is refused, and which end is to blame.
 pub(super) type Refused = (Cause, Option<Side>);
 
-/// Refuses what could only fail, before anything has moved.
-pub(super) fn check(pair: Pair<'_>) -> Result<(), Refused> {
+/// The request as it holds for these two ends: what it leaves to the configuration and to the ends filled in.
+///
+/// # Errors
+/// What could only fail, before anything has moved.
+pub(super) fn settle(source: &Facts, sink: &Facts, mut request: Request) -> Result<Request, Failure> {
+    let early = |(cause, side)| Failure::early(cause, side);
+    request.length = bound_to_itself(Pair { source, sink, request: &request }).map_err(early)?;
+    check(Pair { source, sink, request: &request }).map_err(early)?;
+    request.switched_off = request.switched_off | config::switched_off();
+    Ok(request)
+}
+
+/// Refuses what could only fail.
+fn check(pair: Pair<'_>) -> Result<(), Refused> {
     let Pair { source, sink, request } = pair;
     let system = |errno, call, side| Err((Cause::System { errno, call }, Some(side)));
     if !source.readable {
@@ -64,7 +81,7 @@ pub(super) fn check(pair: Pair<'_>) -> Result<(), Refused> {
 
 /// The length of a transfer within one file, which must end where the file ends now (it would chase its own tail)
 /// and must not write what it has yet to read.
-pub(super) fn bound_to_itself(pair: Pair<'_>) -> Result<Option<u64>, Refused> {
+fn bound_to_itself(pair: Pair<'_>) -> Result<Option<u64>, Refused> {
     let Pair { source, sink, request } = pair;
     let same =
         source.kind == Kind::File && sink.kind == Kind::File && source.identity.is_same_file(&sink.identity);

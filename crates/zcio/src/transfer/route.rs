@@ -1,8 +1,8 @@
 //! THE table: which mechanisms a pair of ends may use, in which order, and what rules one out beforehand.
 //!
 //! This is data. [`ladder`] gives the mechanisms for a pair of kinds, best first; [`RULES`] name the conditions of
-//! flags and options under which a rung is known not to fit, so that nobody has to ask the kernel. What only the
-//! kernel can tell (different file systems, no such call) is left to it: a refused call costs a fraction of a
+//! flags and options under which a rung is known not to fit, so that nobody has to ask the kernel; [`REASONS`] say for
+//! people what a rung does and what it depends on. What only the kernel can tell (different file systems, no such call) is left to it: a refused call costs a fraction of a
 //! microsecond and cannot be out of date. [`demotes`] lists the refusals that lead to the next rung.
 
 use crate::endpoint::{Facts, Kind};
@@ -42,7 +42,7 @@ pub struct Rule {
     /// What it rules out.
     pub excludes: &'static [Mechanism],
     /// When.
-    pub applies: fn(Pair<'_>) -> bool,
+    pub applies: fn(Mechanism, Pair<'_>) -> bool,
 }
 
 /// The conditions, in the order in which they are named.
@@ -51,7 +51,7 @@ pub const RULES: &[Rule] = &[
         code: "SNAPSHOT",
         reason: "pages sent by reference would show later writes to the file",
         excludes: &[Sendfile, Splice],
-        applies: |pair| {
+        applies: |_, pair| {
             pair.request.snapshot && pair.source.kind == Kind::File && pair.sink.kind != Kind::File
         },
     },
@@ -59,33 +59,119 @@ pub const RULES: &[Rule] = &[
         code: "O_APPEND",
         reason: "the kernel refuses a sink opened with O_APPEND",
         excludes: &[Reflink, CopyFileRange, Sendfile, Splice],
-        applies: |pair| pair.sink.append && pair.sink.kind != Kind::Pipe,
+        applies: |_, pair| pair.sink.append && pair.sink.kind != Kind::Pipe,
     },
     Rule {
         code: "O_DIRECT",
         reason: "a file opened with O_DIRECT has no pages to pass on",
         excludes: &[Sendfile, Splice],
-        applies: |pair| pair.source.direct || pair.sink.direct,
+        applies: |_, pair| pair.source.direct || pair.sink.direct,
     },
     Rule {
         code: "RANGE",
         reason: "only a whole file can be cloned, into an empty one",
         excludes: &[Reflink],
-        applies: |pair| !clones_whole(pair),
+        applies: |_, pair| !clones_whole(pair),
     },
     Rule {
         code: "SINK_START",
         reason: "sendfile(2) writes a file at its own position, not at an offset",
         excludes: &[Sendfile],
-        applies: |pair| pair.request.sink_start.is_some(),
+        applies: |_, pair| pair.request.sink_start.is_some(),
     },
     Rule {
         code: "BLOCKING_SOCKET",
         reason: "sendfile(2) and splice(2) on a socket without O_NONBLOCK would hold up their thread",
         excludes: &[Sendfile, Splice],
-        applies: |pair| pair.request.asynchronous && (pair.source.can_block() || pair.sink.can_block()),
+        applies: |_, pair| pair.request.asynchronous && (pair.source.can_block() || pair.sink.can_block()),
+    },
+    Rule {
+        code: "SWITCHED_OFF",
+        reason: "it has been switched off: for this transfer, for the process, or for the file system of an end",
+        excludes: &[Reflink, CopyFileRange, Sendfile, Splice],
+        applies: |mechanism, pair| {
+            let switches = [pair.request.switched_off, pair.source.switched_off, pair.sink.switched_off];
+            switches.iter().any(|switched_off| switched_off.contains(mechanism))
+        },
     },
 ];
+
+/// What a mechanism does between two ends, and what that depends on.
+pub struct Reason {
+    /// Which.
+    pub mechanism: Mechanism,
+    /// For people.
+    pub reason: &'static str,
+    /// Between which ends.
+    pub applies: fn(Pair<'_>) -> bool,
+}
+
+/// What rungs do; of a mechanism the first that applies, and the last of each always does.
+pub const REASONS: &[Reason] = &[
+    Reason {
+        mechanism: Reflink,
+        reason: "the files are on different devices, where only subvolumes of one file system can share blocks: else \
+                 the kernel refuses with EXDEV",
+        applies: are_on_different_devices,
+    },
+    Reason {
+        mechanism: Reflink,
+        reason: "the files share their blocks until one is written, if their file system can (btrfs, xfs): else the \
+                 kernel refuses with ENOTSUP",
+        applies: |_| true,
+    },
+    Reason {
+        mechanism: CopyFileRange,
+        reason: "the files are on different devices, between which the kernel copies only within one file system: \
+                 else it refuses with EXDEV",
+        applies: are_on_different_devices,
+    },
+    Reason {
+        mechanism: CopyFileRange,
+        reason: "the file system copies inside the kernel, shares blocks, or has its server copy; the kernel refuses \
+                 where it cannot",
+        applies: |_| true,
+    },
+    Reason {
+        mechanism: Sendfile,
+        reason: "the kernel copies from the source's pages to the sink's, never through user space",
+        applies: |pair| pair.sink.kind == Kind::File,
+    },
+    Reason {
+        mechanism: Sendfile,
+        reason: "the file's pages go to the sink by reference, if its file system can: else the kernel refuses with \
+                 EINVAL",
+        applies: |_| true,
+    },
+    Reason {
+        mechanism: Splice,
+        reason: "an end is a pipe: one call moves pages by reference, if the other end can: else the kernel refuses \
+                 with EINVAL",
+        applies: |pair| [pair.source.kind, pair.sink.kind].contains(&Kind::Pipe),
+    },
+    Reason {
+        mechanism: Splice,
+        reason: "pages go by reference through a pipe of the engine's, if both ends can and a pipe is to be had: else \
+                 the kernel refuses with EINVAL, EMFILE or ENOBUFS",
+        applies: |_| true,
+    },
+    Reason {
+        mechanism: ReadWrite,
+        reason: "copies through user space; moves anything that can be read and written",
+        applies: |_| true,
+    },
+];
+
+fn are_on_different_devices(pair: Pair<'_>) -> bool {
+    pair.source.identity.device != pair.sink.identity.device
+}
+
+/// What this mechanism does between these ends.
+#[must_use]
+pub fn reason(mechanism: Mechanism, pair: Pair<'_>) -> &'static str {
+    let fits = |entry: &&Reason| entry.mechanism == mechanism && (entry.applies)(pair);
+    REASONS.iter().find(fits).map_or("", |entry| entry.reason)
+}
 
 fn clones_whole(pair: Pair<'_>) -> bool {
     let Pair { source, sink, request } = pair;
@@ -98,7 +184,7 @@ fn clones_whole(pair: Pair<'_>) -> bool {
 /// The rule that keeps this pair from using `mechanism`, if there is one.
 #[must_use]
 pub fn ruled_out(mechanism: Mechanism, pair: Pair<'_>) -> Option<&'static Rule> {
-    RULES.iter().find(|rule| rule.excludes.contains(&mechanism) && (rule.applies)(pair))
+    RULES.iter().find(|rule| rule.excludes.contains(&mechanism) && (rule.applies)(mechanism, pair))
 }
 
 /// Whether an error of a mechanism means «not this way» rather than «not at all».

@@ -7,7 +7,7 @@ use proptest::option;
 use proptest::prelude::*;
 use zcio::endpoint::Identity;
 use zcio::sys::Result;
-use zcio::{Endpoint, Errno, Facts, Failure, Kind, Request, Side, Transfer};
+use zcio::{Endpoint, Errno, Facts, Failure, Kind, Mechanism, Request, Side, Transfer};
 
 use crate::ends::{Answer, End, Handle};
 use crate::kernel::Simulated;
@@ -182,6 +182,9 @@ fn pipes() -> impl Strategy<Value = (bool, (Vec<Option<usize>>, bool, usize))> {
     (prop::bool::weighted(0.2), pipes)
 }
 
+const SWITCHABLE: [Mechanism; 4] =
+    [Mechanism::Reflink, Mechanism::CopyFileRange, Mechanism::Sendfile, Mechanism::Splice];
+
 fn request(source: Kind, sink: Kind, append: bool, length: usize) -> impl Strategy<Value = Request> {
     let offset = |fits, most| option::of(0..most as u64).prop_map(move |offset| offset.filter(|_| fits));
     (
@@ -190,14 +193,16 @@ fn request(source: Kind, sink: Kind, append: bool, length: usize) -> impl Strate
         option::of(0..length as u64 + 1000),
         prop::bool::weighted(0.8),
         prop::bool::weighted(0.2),
+        prop_oneof![3 => Just(Vec::new()), 1 => prop::sample::subsequence(SWITCHABLE.to_vec(), 0..=4)],
     )
-        .prop_map(|(start, sink_start, length, fallback, snapshot)| Request {
+        .prop_map(|(start, sink_start, length, fallback, snapshot, off)| Request {
             start,
             sink_start,
             length,
             fallback,
             snapshot,
             asynchronous: true,
+            switched_off: off.into_iter().collect(),
         })
 }
 

@@ -8,16 +8,15 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use crate::config;
 use crate::kernel::Linux;
 use crate::pool::Plumbing;
+use crate::stats::{DISK_QUEUE, DISK_THREADS};
 use crate::sys::{self, Errno};
 use crate::transfer::{Patience, Turn};
 
 use super::inbox::Inbox;
 use super::job::Job;
-
-/// As many as libuv has for files; disks have deeper queues, but page cache hits need no more than the cores.
-const THREADS: usize = 4;
 
 /// How far the workers stand back. They copy what the disk brings in long calls, and where they share a core with
 /// the application's own thread that one would wait for each in turn: on one core with 64 clients of cold files
@@ -49,17 +48,22 @@ impl DiskPool {
     pub(super) fn push(self: &Arc<Self>, job: Job) {
         let mut queue = self.queue();
         queue.jobs.push_back(job);
-        if queue.idle >= queue.jobs.len() || queue.threads >= THREADS {
+        DISK_QUEUE.add();
+        if queue.idle >= queue.jobs.len() || queue.threads >= config::disk_threads() {
             self.arrived.notify_one();
             return;
         }
         let pool = Arc::clone(self);
         match thread::Builder::new().name("zcio-disk".into()).spawn(move || pool.work()) {
-            Ok(_) => queue.threads += 1,
+            Ok(_) => {
+                queue.threads += 1;
+                DISK_THREADS.add();
+            }
             // With a thread of ours at all the job will have its turn; with none it never will.
             Err(error) if queue.threads == 0 => {
                 let errno = Errno::from_raw(error.raw_os_error().unwrap_or(Errno::AGAIN.raw()));
                 if let Some(job) = queue.jobs.pop_back() {
+                    DISK_QUEUE.take();
                     drop(queue);
                     super::end_without_thread(job, &self.plumbing, errno);
                 }
@@ -71,17 +75,25 @@ impl DiskPool {
     fn work(&self) {
         sys::block_all_signals();
         sys::stand_back(NICE);
-        loop {
-            let job = self.next();
+        while let Some(job) = self.next() {
             self.run(job);
         }
     }
 
-    fn next(&self) -> Job {
+    /// The next job, or none for a thread that is one too many since the limit was lowered: it leaves the queue to
+    /// the others, of which there is at least one.
+    fn next(&self) -> Option<Job> {
         let mut queue = self.queue();
         loop {
+            if queue.threads > config::disk_threads() {
+                queue.threads -= 1;
+                DISK_THREADS.take();
+                self.arrived.notify_one();
+                return None;
+            }
             if let Some(job) = queue.jobs.pop_front() {
-                return job;
+                DISK_QUEUE.take();
+                return Some(job);
             }
             queue.idle += 1;
             queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -92,7 +104,10 @@ impl DiskPool {
     /// One turn; then the job ends, goes to the event loop, or to the end of the queue, so that many share few.
     fn run(&self, mut job: Job) {
         match job.turn(&self.plumbing, Patience::Disk) {
-            Turn::Again | Turn::Disk => self.queue().jobs.push_back(job),
+            Turn::Again | Turn::Disk => {
+                self.queue().jobs.push_back(job);
+                DISK_QUEUE.add();
+            }
             Turn::Wait => self.inbox.park(job),
             // These came straight here. What the event loop knows must leave it before its descriptors close.
             Turn::End(()) if job.work.is_between_files() => job.end(),
