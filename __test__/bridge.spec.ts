@@ -204,14 +204,14 @@ test('an abort before it begins touches nothing', async (t) => {
 })
 
 test('one that nothing moves through ends when it was told to', async (t) => {
-  const { left, over } = await bridged(t, { idleTimeout: 300 })
+  const { left, over } = await bridged(t, { idleTimeout: 2000 })
   const since = performance.now()
   await new Promise((resolve) => setTimeout(resolve, 200))
   left.write('a sign of life')
   const error = await rejected(over)
   t.is(error.code, 'ETIMEDOUT')
   t.is(error.aToB.bytes, 14)
-  t.true(performance.now() - since >= 490)
+  t.true(performance.now() - since >= 2190)
 })
 
 test("a socket's own timeout measures idleness", async (t) => {
