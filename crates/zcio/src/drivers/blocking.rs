@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use crate::endpoint::{Endpoint, Facts};
+use crate::endpoint::Endpoint;
 use crate::kernel::Linux;
 use crate::pool::Plumbing;
 use crate::sys::{self, Events, Fd, PollFd};
@@ -92,6 +92,5 @@ fn wait<'fd, T: Task<Linux<'fd>>>(task: &mut T) -> sys::Result<()> {
 }
 
 fn endpoint(fd: &impl AsFd, side: Side) -> Result<Endpoint<Fd<'_>>, Failure> {
-    let facts = Facts::of(fd).map_err(|refusal| Failure::early(refusal.into(), Some(side)))?;
-    Ok(Endpoint { handle: Fd::Borrowed(fd.as_fd()), facts })
+    Endpoint::of(fd.as_fd()).map_err(|refusal| Failure::early(refusal.into(), Some(side)))
 }
