@@ -104,7 +104,8 @@ fn socket_sink() -> End<UnixStream> {
 
 /// Until the source is closed.
 fn write_for_ever<T>(source: T, mut peer: impl Write + Send + 'static) -> T {
-    thread::spawn(move || while peer.write_all(&[b'z'; 256 << 10]).is_ok() {});
+    let bytes = vec![b'z'; 256 << 10];
+    thread::spawn(move || while peer.write_all(&bytes).is_ok() {});
     source
 }
 

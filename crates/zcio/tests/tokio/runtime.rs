@@ -1,5 +1,6 @@
 //! A guest of the runtime: it lets others have their turns, is Send, and survives its host.
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -68,7 +69,6 @@ fn a_descriptor_that_two_tasks_share_is_waited_for_by_both() {
         let exchanges = [(left, one), (right, other)].map(|(peer, again)| {
             let mut reader = peer;
             std::thread::spawn(move || {
-                use std::io::{Read, Write};
                 let mut writer = again;
                 writer.write_all(&bytes(300_000)).unwrap();
                 let mut received = vec![0; 300_000];
@@ -79,7 +79,9 @@ fn a_descriptor_that_two_tasks_share_is_waited_for_by_both() {
         });
         assert_eq!(there.await.unwrap().unwrap().bytes, 300_000);
         assert_eq!(back.await.unwrap().unwrap().bytes, 300_000);
-        exchanges.map(|exchange| exchange.join().unwrap());
+        for exchange in exchanges {
+            exchange.join().unwrap();
+        }
     });
 }
 
@@ -93,7 +95,7 @@ fn a_runtime_that_was_shut_down_ends_them() {
     assert_eq!(handle.block_on(copy).unwrap_err().cause, Cause::Canceled);
 
     let ((source, mut peer), (sink, _other)) = (socket(), socket());
-    std::io::Write::write_all(&mut peer, b"some").unwrap();
+    peer.write_all(b"some").unwrap();
     let failure = handle.block_on(zcio::tokio::transfer(&source, &sink)).unwrap_err();
     assert_eq!((failure.cause, failure.outcome.bytes), (Cause::Canceled, 4));
     assert_eq!(sys::buffered(&source).unwrap(), 0);
