@@ -52,10 +52,12 @@ pub fn fan_out(
 ) -> Result<FanOutEnding, Failure> {
     let source = endpoint(source, Side::Source)?;
     let sinks: Result<Vec<_>, _> = sinks.iter().map(|sink| endpoint(sink, Side::Sink)).collect();
-    let refused = |(cause, end): (Cause, Option<usize>)| {
-        Failure::early(cause, end.map(|end| if end == 0 { Side::Source } else { Side::Sink }))
-    };
     Ok(drive(FanOut::new(source, sinks?, request).map_err(refused)?))
+}
+
+/// A fan-out that was not even made; the source is its end 0.
+pub(super) fn refused((cause, end): (Cause, Option<usize>)) -> Failure {
+    Failure::early(cause, end.map(|end| if end == 0 { Side::Source } else { Side::Sink }))
 }
 
 /// Gives a task its turns until it ends, waiting with `poll(2)` for the ends it names whenever it cannot go on.

@@ -36,8 +36,11 @@ use crate::kernel::Linux;
 use crate::pool::Plumbing;
 use crate::sys::{self, Errno, Events, Fd, Interest};
 use crate::transfer::{
-    Bridge, BridgeEnding, Cause, Ending, Failure, Patience, Request, Side, Task, Transfer, Turn,
+    Bridge, BridgeEnding, Cause, Ending, Failure, FanOut, FanOutEnding, FanOutRequest, Patience, Request,
+    Side, Task, Transfer, Turn,
 };
+
+use super::blocking::refused;
 
 /// Moves everything from `source`, from where it stands, to `sink`, by the best means the kernel offers.
 ///
@@ -77,6 +80,22 @@ pub fn bridge<A: AsFd, B: AsFd>(
     let prepared = own(a, Side::Source, false).and_then(|a| {
         let b = own(b, Side::Sink, false)?;
         Bridge::between([a, b], Default::default(), idle_timeout)
+    });
+    async move { Ok(drive(prepared?).await) }
+}
+
+/// Gives all of `source` to each of `sinks`, by `tee(2)`. The slowest sink sets the pace.
+///
+/// # Errors
+/// Of ends that cannot be such, [`Cause::Blocking`] among them; how it went is in the [`FanOutEnding`].
+pub fn fan_out<A: AsFd>(
+    source: &A,
+    sinks: &[&dyn AsFd],
+    request: FanOutRequest,
+) -> impl Future<Output = Result<FanOutEnding, Failure>> + Send + use<A> {
+    let prepared = own(source, Side::Source, false).and_then(|source| {
+        let sinks: Result<Vec<_>, _> = sinks.iter().map(|sink| own(sink, Side::Sink, false)).collect();
+        FanOut::new(source, sinks?, request).map_err(refused)
     });
     async move { Ok(drive(prepared?).await) }
 }

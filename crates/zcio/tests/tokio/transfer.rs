@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{Read, pipe};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use nix::sys::signal::{SigHandler, Signal, signal};
 use tokio::net::{TcpListener, TcpStream};
 use zcio::sys::Errno;
-use zcio::{Cause, Mechanism, Request, Side};
+use zcio::{Cause, FanOutRequest, Mechanism, Request, Side};
 
 use crate::common::ends::{Of, Sink, Source, nonblocking};
 use crate::common::{assert_same, bytes, content, file, file_elsewhere, in_child, receive, send};
@@ -118,6 +119,25 @@ fn files_of_proc_and_devices_are_ready_whenever_asked() {
     nonblocking(&null);
     let outcome = runtime.block_on(zcio::tokio::transfer(&file_elsewhere(&bytes(3_000_001)), &null)).unwrap();
     assert_eq!(outcome.bytes, 3_000_001);
+}
+
+#[test]
+fn one_source_goes_to_sinks_of_every_kind() {
+    for runtime in runtimes() {
+        for from in Of::ALL {
+            let (source, sinks) = (Source::new(from, bytes(3_000_001)), Of::ALL.map(Sink::new));
+            nonblocking(&source);
+            sinks.iter().for_each(nonblocking);
+            let borrowed = sinks.each_ref().map(|sink| sink as &dyn AsFd);
+            let fan_out = zcio::tokio::fan_out(&source, &borrowed, FanOutRequest::default());
+            let ending = runtime.block_on(ends(fan_out)).unwrap();
+            assert_eq!((ending.bytes, ending.failure), (3_000_001, None), "from {from:?}");
+            source.end();
+            for sink in sinks {
+                assert_same(&sink.end(), &bytes(3_000_001));
+            }
+        }
+    }
 }
 
 /// Rust's runtime ignores SIGPIPE; a library's host may not.
