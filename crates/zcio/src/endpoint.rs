@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 
 use crate::config;
 use crate::mechanism::Mechanisms;
-use crate::sys::{self, Errno, FileType, SocketDomain, SocketType, Stat, StatusFlags};
+use crate::sys::{self, Errno, Fd, FileType, SocketDomain, SocketType, Stat, StatusFlags};
 
 /// The kinds of descriptor that the route table tells apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -111,6 +111,8 @@ impl fmt::Display for Refusal {
         }
     }
 }
+
+impl std::error::Error for Refusal {}
 
 impl Facts {
     /// Asks the kernel: `fstat(2)`, `fcntl(F_GETFL)`, of files their position, and of sockets their type, domain and whether they listen.
@@ -221,4 +223,16 @@ pub struct Endpoint<H> {
     pub handle: H,
     /// What the route depends on.
     pub facts: Facts,
+}
+
+impl<'fd> Endpoint<Fd<'fd>> {
+    /// A descriptor, owned, shared or borrowed, and what the kernel says about it.
+    ///
+    /// # Errors
+    /// As of [`Facts::of`].
+    pub fn of(handle: impl Into<Fd<'fd>>) -> Result<Self, Refusal> {
+        let handle = handle.into();
+        let facts = Facts::of(&handle)?;
+        Ok(Self { handle, facts })
+    }
 }

@@ -30,9 +30,14 @@
 //! | [`endpoint`], [`pipe`] | what a descriptor is; what a pipe of our own is |
 //! | [`pool`] | how many pipes there are, how large, and who has one; with the kernel it is what a driver lends |
 //! | [`transfer`](mod@transfer) | which call next ([`transfer::route`] is the table), and what its answer means; never waits |
-//! | [`drivers`] | who waits: the calling thread ([`drivers::blocking`]) or one for all ([`Reactor`]) |
+//! | [`drivers`] | who waits: the calling thread ([`drivers::blocking`]), one for all ([`Reactor`]), or tokio (`zcio::tokio`) |
+//!
+//! # Features
+//!
+//! None is on by default. `tokio`: the verbs of this page as futures, in `zcio::tokio`.
 
 #![deny(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod capabilities;
 pub mod config;
@@ -48,6 +53,8 @@ pub mod transfer;
 
 pub use drivers::blocking::{bridge, fan_out, transfer, transfer_with};
 pub use drivers::reactor::{Reactor, Ticket};
+#[cfg(feature = "tokio")]
+pub use drivers::tokio;
 pub use endpoint::{Endpoint, Facts, Kind};
 pub use kernel::{Kernel, Linux};
 pub use mechanism::{Mechanism, Mechanisms};

@@ -1,9 +1,10 @@
-//! The example programs, run as a user runs them: as processes, with files and pipes.
+//! The example programs, run as a user runs them: as processes, with files, pipes and sockets.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -147,4 +148,110 @@ fn tee_ends_with_an_error_when_its_reader_leaves() {
     let output = child.wait_with_output().unwrap();
     assert!(complaint(&output).contains("EPIPE"), "{}", complaint(&output));
     assert_eq!(output.status.code(), Some(1));
+}
+
+/// A proxy that runs, until it is dropped, and where it listens.
+struct Proxy {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Proxy {
+    fn to(target: SocketAddr, name: &str) -> Self {
+        let mut command = example(name);
+        command.args(["127.0.0.1:0", &target.to_string()]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut told = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut told).unwrap();
+        let address = told.split(" -> ").next().unwrap().parse().unwrap();
+        Self { process, address }
+    }
+
+    fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).unwrap()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+fn proxies() -> Vec<&'static str> {
+    if cfg!(feature = "tokio") { vec!["proxy", "tokio_proxy"] } else { vec!["proxy"] }
+}
+
+/// Says back what it is told, and ends when its peer does.
+fn echo() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for socket in listener.incoming().map(Result::unwrap) {
+            thread::spawn(move || std::io::copy(&mut &socket, &mut &socket));
+        }
+    });
+    address
+}
+
+#[test]
+fn a_proxy_hands_on_both_directions_and_each_end() {
+    for name in proxies() {
+        let proxy = Proxy::to(echo(), name);
+        for length in LENGTHS {
+            let socket = proxy.connect();
+            let received = receive(socket.try_clone().unwrap());
+            (&socket).write_all(&bytes(length)).unwrap();
+            // Its own direction ends here; what is on the way back still comes, and then the end of that.
+            socket.shutdown(Shutdown::Write).unwrap();
+            assert_same(&received.join().unwrap(), &bytes(length));
+        }
+    }
+}
+
+#[test]
+fn a_proxy_serves_many_at_once() {
+    const CLIENTS: usize = 300;
+    for name in proxies() {
+        let proxy = Proxy::to(echo(), name);
+        let sockets: Vec<TcpStream> = (0..CLIENTS).map(|_| proxy.connect()).collect();
+        for round in 0..3 {
+            for (number, socket) in sockets.iter().enumerate() {
+                (&*socket).write_all(&bytes(1000 + number + round)).unwrap();
+            }
+            for (number, mut socket) in sockets.iter().enumerate() {
+                let mut received = vec![0; 1000 + number + round];
+                socket.read_exact(&mut received).unwrap();
+                assert_same(&received, &bytes(received.len()));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_proxy_outlives_a_target_that_refuses() {
+    let refused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for name in proxies() {
+        let mut proxy = Proxy::to(refused, name);
+        for _ in 0..3 {
+            let mut received = Vec::new();
+            let ended = proxy.connect().read_to_end(&mut received);
+            assert!(ended.is_err() || received.is_empty(), "{name}");
+        }
+        assert!(proxy.process.try_wait().unwrap().is_none(), "{name} goes on");
+        proxy.process.kill().unwrap();
+        let mut complaints = String::new();
+        proxy.process.stderr.take().unwrap().read_to_string(&mut complaints).unwrap();
+        assert!(complaints.contains("refused"), "{name}: {complaints}");
+    }
+}
+
+#[test]
+fn a_proxy_says_how_it_is_used() {
+    for name in proxies() {
+        let output = example(name).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(complaint(&output).contains("LISTEN TARGET"), "{}", complaint(&output));
+    }
 }

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use crate::endpoint::{Endpoint, Facts};
+use crate::endpoint::Endpoint;
 use crate::kernel::Linux;
 use crate::pool::Plumbing;
 use crate::sys::{self, Events, Fd, PollFd};
@@ -52,10 +52,12 @@ pub fn fan_out(
 ) -> Result<FanOutEnding, Failure> {
     let source = endpoint(source, Side::Source)?;
     let sinks: Result<Vec<_>, _> = sinks.iter().map(|sink| endpoint(sink, Side::Sink)).collect();
-    let refused = |(cause, end): (Cause, Option<usize>)| {
-        Failure::early(cause, end.map(|end| if end == 0 { Side::Source } else { Side::Sink }))
-    };
     Ok(drive(FanOut::new(source, sinks?, request).map_err(refused)?))
+}
+
+/// A fan-out that was not even made; the source is its end 0.
+pub(super) fn refused((cause, end): (Cause, Option<usize>)) -> Failure {
+    Failure::early(cause, end.map(|end| if end == 0 { Side::Source } else { Side::Sink }))
 }
 
 /// Gives a task its turns until it ends, waiting with `poll(2)` for the ends it names whenever it cannot go on.
@@ -92,6 +94,5 @@ fn wait<'fd, T: Task<Linux<'fd>>>(task: &mut T) -> sys::Result<()> {
 }
 
 fn endpoint(fd: &impl AsFd, side: Side) -> Result<Endpoint<Fd<'_>>, Failure> {
-    let facts = Facts::of(fd).map_err(|refusal| Failure::early(refusal.into(), Some(side)))?;
-    Ok(Endpoint { handle: Fd::Borrowed(fd.as_fd()), facts })
+    Endpoint::of(fd.as_fd()).map_err(|refusal| Failure::early(refusal.into(), Some(side)))
 }

@@ -1,8 +1,10 @@
 //! What waits for a transfer, so that the transfer need not.
 //!
 //! A driver calls [`Transfer::advance`](crate::transfer::Transfer::advance) and waits for what it names: with
-//! `poll(2)` on the caller's thread ([`blocking`]), or on one thread for all transfers of the process
-//! ([`reactor`]). Drivers never choose a system call.
+//! `poll(2)` on the caller's thread ([`blocking`]), on one thread for all transfers of the process ([`reactor`]), or
+//! as a future on tokio (`tokio`, with the feature of that name). Drivers never choose a system call.
 
 pub mod blocking;
 pub mod reactor;
+#[cfg(feature = "tokio")]
+pub mod tokio;

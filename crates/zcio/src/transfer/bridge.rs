@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::endpoint::{Endpoint, Facts};
+use crate::endpoint::{Endpoint, Facts, Kind};
 use crate::kernel::{Kernel, Linux};
 use crate::pool::Plumbing;
 use crate::sys::{Errno, Events, Fd, Interest};
@@ -208,12 +208,18 @@ impl<'fd> Bridge<Linux<'fd>> {
     /// Joins two connected stream sockets, a and b. What has been read from one already goes first, as its head.
     ///
     /// # Errors
-    /// As of [`Transfer::new`].
+    /// [`Cause::Unsupported`] for an end that is no socket, and so cannot pass on an end; else as of
+    /// [`Transfer::new`].
     pub fn between(
         sockets: [Endpoint<Fd<'fd>>; 2],
         heads: [Vec<u8>; 2],
         idle_timeout: Option<Duration>,
     ) -> Result<Self, Failure> {
+        for (end, side) in sockets.iter().zip([Side::Source, Side::Sink]) {
+            if end.facts.kind != Kind::Socket {
+                return Err(Failure::early(Cause::Unsupported("a bridge joins stream sockets"), Some(side)));
+            }
+        }
         // One thread serves both directions: neither may hold it up.
         let request = Request { asynchronous: true, ..Request::default() };
         let [(a, a_again), (b, b_again)] = sockets.map(|Endpoint { handle, facts }| {

@@ -140,6 +140,12 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::early(refusal.into(), None)
+    }
+}
+
 impl From<Failure> for std::io::Error {
     fn from(failure: Failure) -> Self {
         let kind = match failure.cause {

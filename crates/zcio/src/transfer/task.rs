@@ -38,7 +38,9 @@ pub trait Task<K: Kernel> {
     fn give_up(&mut self, plumbing: &Plumbing<K>, cause: Cause, end: Option<usize>) -> Self::Ending;
 
     /// Makes it known that it was cancelled, whatever error the cancelling has brought about.
-    fn blame_cancel(ending: &mut Self::Ending);
+    fn blame_cancel(ending: &mut Self::Ending)
+    where
+        Self: Sized;
 
     /// How many ends it has, numbered from 0.
     fn ends(&self) -> usize;
