@@ -29,7 +29,7 @@
 //! | [`endpoint`], [`pipe`] | what a descriptor is; what a pipe of our own is |
 //! | [`pool`] | how many pipes there are, how large, and who has one; with the kernel it is what a driver lends |
 //! | [`transfer`](mod@transfer) | which call next ([`transfer::route`] is the table), and what its answer means; never waits |
-//! | [`drivers`] | who waits: the calling thread ([`drivers::blocking`]) or one for all ([`Reactor`]) |
+//! | [`drivers`] | who waits: the calling thread ([`drivers::blocking`]), one for all ([`Reactor`]), or nobody ([`drivers::inline`]) |
 
 #![deny(unsafe_code)]
 
@@ -50,6 +50,6 @@ pub use pipe::Pipe;
 pub use pool::{PipePool, Plumbing};
 pub use sys::{Errno, Fd};
 pub use transfer::{
-    Bridge, BridgeEnding, Cause, Ending, Failure, Fallback, FanOut, FanOutEnding, FanOutRequest, Mechanism,
-    Outcome, Patience, Request, Side, SinkEnding, Step, Task, Transfer, Turn,
+    Bridge, BridgeEnding, Call, Cause, Ending, Failure, Fallback, FanOut, FanOutEnding, FanOutRequest, Gift,
+    Mechanism, Operation, Outcome, Patience, Request, Side, SinkEnding, Step, Task, Transfer, Turn,
 };

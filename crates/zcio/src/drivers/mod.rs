@@ -2,7 +2,9 @@
 //!
 //! A driver calls [`Transfer::advance`](crate::transfer::Transfer::advance) and waits for what it names: with
 //! `poll(2)` on the caller's thread ([`blocking`]), or on one thread for all transfers of the process
-//! ([`reactor`]). Drivers never choose a system call.
+//! ([`reactor`]); or not at all, where only what can be done at once is wanted ([`inline`]). Drivers never choose a
+//! system call.
 
 pub mod blocking;
+pub mod inline;
 pub mod reactor;
