@@ -4,7 +4,7 @@ import test from 'ava'
 import { once } from 'node:events'
 import { closeSync, constants as fs, openSync, writeSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
-import { Pipe, allocPages, copyFileRange, sendfile, splice, tee, transfer, vmsplice } from 'zcio'
+import { allocPages, copyFileRange, sendfile, splice, tee, transfer, vmsplice, type Pipe } from 'zcio'
 import { run, tell } from './helpers/children.js'
 import { content, fifo, opened, pipe, sink, source } from './helpers/descriptors.js'
 import { failure, told } from './helpers/failures.js'
@@ -245,7 +245,7 @@ test('a process lives until its last call has ended, and then ends', async (t) =
 /** Node ignores SIGPIPE only until somebody listens to it, and no longer. */
 test('a reader that goes while a call waits is an error and never a signal', async (t) => {
   const { code, stdout } = await run(`
-    import { Pipe, allocPages, copyFileRange, sendfile, splice, tee, vmsplice } from 'zcio'
+    import { allocPages, copyFileRange, sendfile, splice, tee, vmsplice } from 'zcio'
     import { openSync } from 'node:fs'
     let signals = 0
     const listener = () => { signals += 1 }
