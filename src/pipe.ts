@@ -124,8 +124,10 @@ export class Pipe implements Disposable {
     return moved(binding().write(opened(this.writer, 'write'), bytesOf(buffer)), 'write')
   }
 
-  /** Closes both ends; again does nothing. */
+  /** Closes both ends, and rejects the calls that wait on them with ECANCELED; again does nothing. */
   close(): void {
+    // Before the first is closed: a call on the other would else find it gone, and say EPIPE or 0.
+    for (const { fd } of [this.reader, this.writer]) cancelCalls(fd)
     this.reader.close()
     this.writer.close()
   }
