@@ -55,7 +55,7 @@ fn drain(reader: &OwnedFd, length: usize) -> Vec<u8> {
     let mut drained = Vec::new();
     while drained.len() < length {
         assert!(sys::wait_readable(reader, Some(Duration::from_secs(20))).unwrap());
-        let mut buffer = [0; 1 << 16];
+        let mut buffer = vec![0; 1 << 16];
         let read = sys::read(reader, &mut buffer).unwrap();
         drained.extend_from_slice(&buffer[..read]);
     }
