@@ -835,6 +835,7 @@ function __napiStampBindingTarget(exportsObject, target) {
 // linked import resolves to `undefined`.
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
+module.exports.Calls = nativeBinding.Calls
 module.exports.Engine = nativeBinding.Engine
 module.exports.allocPages = nativeBinding.allocPages
 module.exports.buffered = nativeBinding.buffered

@@ -3,6 +3,7 @@
 
 type Descriptor = number
 type Offset = number | bigint | null | undefined
+type Answer = number | NativeCallFailure | null
 
 /**
  * Which binding artifact the generated loader actually loaded: `'native'` for
@@ -11,6 +12,29 @@ type Offset = number | bigint | null | undefined
  * can point the loader at a WASI artifact this package does not build itself.
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
+
+/** The calls of one environment. */
+export declare class Calls {
+  /** `onEnd` gets the endings, some at a time. */
+  constructor(onEnd: (arg: Array<NativeCallEnding>) => void)
+  /** `sendfile(2)`. */
+  sendfile(id: number, sink: Descriptor, source: Descriptor, offset: Offset, count: Offset): Answer
+  /** `splice(2)`. */
+  splice(id: number, source: Descriptor, sourceOffset: Offset, sink: Descriptor, sinkOffset: Offset, count: Offset, flags: number): Answer
+  /** `tee(2)`. */
+  tee(id: number, source: Descriptor, sink: Descriptor, count: Offset, flags: number): Answer
+  /** `copy_file_range(2)`. */
+  copyFileRange(id: number, source: Descriptor, sourceOffset: Offset, sink: Descriptor, sinkOffset: Offset, count: Offset): Answer
+  /**
+   * `vmsplice(2)` of whole mappings, all of them, which JavaScript must not have any more when this has not
+   * failed.
+   */
+  give(id: number, pipe: Descriptor, pages: Array<Buffer>, flags: number): Answer
+  /** Waits until a pipe can be read or written. */
+  wait(id: number, pipe: Descriptor, toRead: boolean): Answer
+  /** Asks a call that is under way to stop. */
+  cancel(id: number): void
+}
 
 /** The transfers of one environment. */
 export declare class Engine {
@@ -93,6 +117,30 @@ export interface NativeCall {
   name: string
   /** The kernel's error name where it is not available. */
   code?: string
+}
+
+/** How a call ended that did not end at once. */
+export interface NativeCallEnding {
+  /** What it was called with. */
+  id: number
+  /** Bytes that it moved. */
+  bytes: number
+  /** Absent after success. */
+  failure?: NativeCallFailure
+}
+
+/** Why a call failed. */
+export interface NativeCallFailure {
+  /** `SYSTEM`, `UNSUPPORTED`, `BLOCKING`, `BUSY` or `CANCELED`. */
+  cause: string
+  /** Of a `SYSTEM` failure: the positive error number. */
+  errno?: number
+  /** Of a `SYSTEM` failure: the call; of an `UNSUPPORTED` one: what it is that was given. */
+  detail?: string
+  /** Which end is to blame. */
+  side?: string
+  /** Bytes that it had moved. */
+  bytes: number
 }
 
 /** What this machine offers. */

@@ -17,10 +17,20 @@ export type { SinkOutcome } from './src/engine.js'
 export { fanOut, type FanOutOptions } from './src/fan-out.js'
 export type { FanOutResult } from './src/fan-out-by-stream.js'
 export type { TransferResult } from './src/move.js'
-export { allocPages, vmspliceSync, type PageBuffers, type VmspliceOptions } from './src/pages.js'
+export { allocPages, vmsplice, vmspliceSync, type PageBuffers, type VmspliceOptions } from './src/pages.js'
 export { Pipe, PipeEnd, type PipeOptions } from './src/pipe.js'
 export { plan, type Plan, type PlannedMechanism, type RefusedMechanism } from './src/plan.js'
-export { copyFileRangeSync, sendfileSync, spliceSync, teeSync, type Descriptor } from './src/primitives.js'
+export {
+  copyFileRange,
+  copyFileRangeSync,
+  sendfile,
+  sendfileSync,
+  splice,
+  spliceSync,
+  tee,
+  teeSync,
+  type Descriptor,
+} from './src/primitives.js'
 export type { ProgressReport } from './src/pulse.js'
 export type { ConfigureOptions, KernelMechanism, Settings, Switch } from './src/settings.js'
 export { stats, type Stats } from './src/stats.js'

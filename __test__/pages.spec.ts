@@ -1,12 +1,13 @@
 // Memory given to a pipe: what arrives, what is taken away, what is refused, and that nothing stays mapped.
 
 import test from 'ava'
-import { allocPages, constants, spliceSync, vmspliceSync, type PageBuffers, type Pipe } from 'zcio'
+import { allocPages, constants, spliceSync, vmsplice, vmspliceSync, type PageBuffers, type Pipe } from 'zcio'
 import { tell } from './helpers/children.js'
 import { pipe, sink, source } from './helpers/descriptors.js'
-import { thrown, told } from './helpers/failures.js'
+import { failure, thrown, told } from './helpers/failures.js'
 import { pattern } from './helpers/files.js'
 import { bare, received, sockets } from './helpers/sockets.js'
+import { until, within } from './helpers/wait.js'
 
 const PAGE = 4096
 const bytes = pattern(3 * PAGE)
@@ -303,4 +304,136 @@ test('no memory is an error like another', async (t) => {
     { before: `ulimit -v ${256 * 2 ** 20}` },
   )
   t.deepEqual(error, { code: 'ENOMEM', syscall: 'mmap', message: 'ENOMEM: not enough memory, mmap' })
+})
+
+/** Takes so many bytes out of a pipe as they come. */
+async function take(from: Pipe, length: number): Promise<Buffer> {
+  const parts: Buffer[] = []
+  for (let got = 0; got < length;) {
+    await until('bytes', () => from.buffered > 0)
+    const part = read(from)
+    parts.push(part)
+    got += part.length
+  }
+  return Buffer.concat(parts)
+}
+
+test('as a promise all is given, however small the pipe, and taken away at once', async (t) => {
+  const to = pipe(t)
+  const parts = [pattern(300_000), pattern(10), pattern(70_000)]
+  const given = parts.map(pages)
+  const call = vmsplice(to.writer, given)
+  t.deepEqual(
+    given.map(({ length }) => length),
+    [0, 0, 0],
+  )
+  t.deepEqual(await take(to, 370_010), Buffer.concat(parts))
+  t.is(await call, 370_010)
+})
+
+test('as a promise pages go to a pipe that is not empty, in order', async (t) => {
+  const to = pipe(t)
+  to.writeSync(Buffer.from('before'))
+  t.is(await vmsplice(to.writer, pages(bytes)), bytes.length)
+  t.is(await vmsplice(to.writer, []), 0)
+  t.deepEqual(read(to), Buffer.concat([Buffer.from('before'), bytes]))
+})
+
+test('as a promise kept pages wait for room, and go as far as there is', async (t) => {
+  const to = pipe(t, { capacity: 2 * PAGE })
+  const kept = pages(pattern(100 * PAGE))
+  to.writeSync(Buffer.alloc(to.capacity))
+  const call = vmsplice(to.writer, kept, { keep: true })
+  t.is(read(to).length, to.capacity)
+  t.is(await within('room', call), to.capacity)
+  t.is(kept.length, 100 * PAGE)
+  t.deepEqual(read(to), pattern(100 * PAGE).subarray(0, to.capacity))
+})
+
+test('as a promise the reading end fills pages when there is something, and 0 is the end', async (t) => {
+  const from = pipe(t)
+  const filled = [allocPages(10), allocPages(PAGE)]
+  const call = vmsplice(from.reader, filled)
+  from.writeSync(bytes.subarray(0, 100))
+  t.is(await within('bytes', call), 100)
+  t.deepEqual(Buffer.concat(filled).subarray(0, 100), bytes.subarray(0, 100))
+  const last = vmsplice(from.reader, filled[1]?.subarray(10) ?? [])
+  from.writer.close()
+  t.is(await within('the end', last), 0)
+})
+
+test('as a promise what fails before anything is given leaves the pages, and afterwards tells how much', async (t) => {
+  const [unread, left] = [pipe(t), pipe(t)]
+  unread.reader.close()
+  const own = pages(bytes)
+  t.like(await failure(vmsplice(unread.writer, own)), { code: 'EPIPE', syscall: 'vmsplice', bytes: 0 })
+  t.like(await failure(vmsplice(sink(t), own)), { code: 'EBADF', syscall: 'vmsplice' })
+  t.like(await failure(vmsplice(1_000_000, own)), { code: 'EBADF', syscall: 'vmsplice' })
+  t.is(own.length, bytes.length)
+  const { capacity } = left
+  const call = vmsplice(left.writer, pages(pattern(2 * capacity)))
+  left.reader.close()
+  t.like(await failure(call), { code: 'EPIPE', bytes: capacity })
+})
+
+test('closing the pipe ends the giving', async (t) => {
+  const to = pipe(t)
+  const { capacity } = to
+  const call = vmsplice(to.writer, pages(pattern(2 * capacity)))
+  to.writer.close()
+  t.like(await failure(call), { code: 'ECANCELED', syscall: 'vmsplice', bytes: capacity })
+  t.deepEqual(read(to), pattern(capacity), 'what was given arrives')
+})
+
+test('as a promise it refuses what the call would have to trust', async (t) => {
+  const { writer } = pipe(t)
+  const own = allocPages(2 * PAGE)
+  t.is((await failure(vmsplice(writer, own.subarray(PAGE)))).code, 'ERR_INVALID_ARG_VALUE')
+  t.is((await failure(vmsplice(writer, Buffer.alloc(PAGE)))).code, 'ERR_INVALID_ARG_TYPE')
+  t.regex((await failure(vmsplice(writer, own, { keep: 1 as never }))).message, /"options\.keep"/)
+  t.regex((await failure(vmsplice(writer, own, { flags: -1 }))).message, /"flags"/)
+  t.is(own.length, 2 * PAGE)
+})
+
+/** An ArrayBuffer that is moved to another owner is the same memory under another object. */
+test('memory that was moved to another object is known by its address', async (t) => {
+  const told = await tell(`
+    import { allocPages, Pipe, vmsplice } from 'zcio'
+    const pipe = new Pipe()
+    const pages = allocPages(4096).fill('x')
+    const { buffer } = pages
+    let moved
+    try { moved = Buffer.from(buffer.transfer()) } catch { moved = pages }
+    const before = moved.length
+    const given = await vmsplice(pipe.writer, moved)
+    const read = Buffer.alloc(4096)
+    const arrived = pipe.readSync(read)
+    console.log(JSON.stringify([before, given, moved.length, arrived, read.equals(Buffer.alloc(4096, 'x'))]))
+    pipe.close()`)
+  t.deepEqual(told, [PAGE, PAGE, 0, PAGE, true])
+})
+
+test('mappings that were given to a call that waits go when it has ended', async (t) => {
+  const counts = await tell(
+    `
+    import { allocPages, vmsplice, Pipe } from 'zcio'
+    import { readFileSync } from 'node:fs'
+    const count = () => readFileSync('/proc/self/maps', 'utf8').split('/dev/zero').length - 1
+    const settle = async () => { for (let i = 0; i < 10; i += 1) { gc(); await new Promise(setImmediate) } }
+    const pipe = new Pipe({ capacity: 4096 })
+    const read = Buffer.alloc(4096)
+    const calls = vmsplice(pipe.writer, Array.from({ length: 100 }, () => allocPages(4096)))
+    await settle()
+    const meanwhile = count()
+    let length = 0
+    while (length < 409_600) {
+      try { length += pipe.readSync(read) } catch { await new Promise(setImmediate) }
+    }
+    const given = await calls
+    await settle()
+    console.log(JSON.stringify([meanwhile, given, count()]))
+    pipe.close()`,
+    { options: ['--expose-gc'] },
+  )
+  t.deepEqual(counts, [100, 409_600, 0])
 })

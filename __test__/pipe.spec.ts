@@ -5,11 +5,21 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { constants, fstatSync, readFileSync, readSync } from 'node:fs'
 import { inspect } from 'node:util'
-import { Pipe, capabilities, transfer, type PipeOptions } from 'zcio'
-import { tell } from './helpers/children.js'
+import {
+  Pipe,
+  PipeEnd,
+  allocPages,
+  capabilities,
+  sendfile,
+  splice,
+  transfer,
+  vmsplice,
+  type PipeOptions,
+} from 'zcio'
+import { run, tell } from './helpers/children.js'
 import { flags, pipe, sink, source } from './helpers/descriptors.js'
 import { failure, thrown, told } from './helpers/failures.js'
-import { pattern, sha256 } from './helpers/files.js'
+import { pathFor, pattern, sha256 } from './helpers/files.js'
 import { openDescriptors } from './helpers/processes.js'
 import { within } from './helpers/wait.js'
 
@@ -310,4 +320,121 @@ test('its ends are what other libraries can use', (t) => {
   const read = Buffer.alloc(10)
   t.is(readSync(made.reader.fd, read), 5)
   made.close()
+})
+
+test('tools of the shell are plumbed together by blocking ends, and only they hold them', async (t) => {
+  const path = pathFor('copy')
+  const [input, between, output] = [
+    new Pipe({ readerBlocking: true }),
+    new Pipe({ readerBlocking: true, writerBlocking: true }),
+    new Pipe({ writerBlocking: true }),
+  ]
+  const children = [
+    spawn('tee', [path], { stdio: [input.reader.fd, between.writer.fd, 'inherit'] }),
+    spawn('sha256sum', { stdio: [between.reader.fd, output.writer.fd, 'inherit'] }),
+  ]
+  const exits = children.map((child) => once(child, 'exit'))
+  input.reader.close()
+  between.close()
+  output.writer.close()
+  const bytes = pattern(1_000_000)
+  const from = source(t, bytes)
+  for (let sent = 0; sent < bytes.length;) {
+    sent += await within('tee', sendfile(input.writer, from, sent, bytes.length - sent))
+  }
+  input.writer.close()
+  const line = allocPages(100)
+  const length = await within('sha256sum', vmsplice(output.reader, line))
+  t.is(line.toString('latin1', 0, length), `${sha256(bytes)}  -\n`)
+  t.is(await within('the end', vmsplice(output.reader, line)), 0)
+  t.deepEqual(await Promise.all(exits), [
+    [0, null],
+    [0, null],
+  ])
+  t.is(sha256(readFileSync(path)), sha256(bytes))
+  output.close()
+})
+
+test('a child of Node is fed and read call by call through nonblocking ends', async (t) => {
+  const [input, output] = [new Pipe(), new Pipe()]
+  const child = spawn(process.execPath, ['-e', 'process.stdin.pipe(process.stdout)'], {
+    stdio: [input.reader.fd, output.writer.fd, 'inherit'],
+  })
+  const exit = once(child, 'exit')
+  input.reader.close()
+  output.writer.close()
+  const bytes = pattern(200_000)
+  const [from, to] = [source(t, bytes), sink(t)]
+  const feed = async (): Promise<void> => {
+    for (let sent = 0; sent < bytes.length;) {
+      sent += await splice(from, sent, input.writer, null, bytes.length - sent)
+    }
+    input.writer.close()
+  }
+  const collect = async (): Promise<number> => {
+    let got = 0
+    for (;;) {
+      const moved = await splice(output.reader, null, to, got, 1 << 20)
+      if (moved === 0) return got
+      got += moved
+    }
+  }
+  const [, got] = await within('a child', Promise.all([feed(), collect()]))
+  t.is(got, bytes.length)
+  t.is(sha256(readFileSync(`/proc/self/fd/${to}`)), sha256(bytes))
+  t.deepEqual(await exit, [0, null])
+  output.close()
+})
+
+/** What the child that imports it needs to see the collector at work. */
+const collector = `
+  import { Pipe, splice } from 'zcio'
+  import { readdirSync, readlinkSync } from 'node:fs'
+  const leads = (fd) => { try { return readlinkSync('/proc/self/fd/' + fd) } catch { return '' } }
+  const count = () => readdirSync('/proc/self/fd').filter((fd) => leads(fd).startsWith('pipe:')).length
+  const warnings = []
+  process.on('warning', ({ code, message, detail }) => warnings.push({ code, message, detail }))
+  const settle = async () => { for (let i = 0; i < 10; i += 1) { gc(); await new Promise(setImmediate) } }
+  const before = count()`
+
+test('a pipe that is forgotten is closed, with one warning that names the remedy', async (t) => {
+  const { stdout, stderr } = await run(
+    `${collector}
+    const forget = () => { new Pipe(); new Pipe().reader.close() }
+    forget()
+    const opened = count() - before
+    await settle()
+    console.log(JSON.stringify([opened, count() - before, warnings]))`,
+    { options: ['--expose-gc'] },
+  )
+  const [opened, left, warnings] = JSON.parse(stdout) as [number, number, Record<string, string>[]]
+  t.deepEqual([opened, left, warnings.length], [3, 0, 2])
+  for (const { code, message, detail } of warnings) {
+    t.is(code, 'ZCIO_PIPE_COLLECTED')
+    t.regex(message ?? '', /^A Pipe was collected as garbage while its descriptor \d+ was open$/)
+    t.regex(detail ?? '', /close\(\)/)
+  }
+  t.regex(stderr, /ZCIO_PIPE_COLLECTED/)
+})
+
+test('a pipe that was closed, or is in use, is not warned about', async (t) => {
+  const told = await tell(
+    `${collector}
+    const close = () => { new Pipe().close(); const { reader, writer } = new Pipe(); reader.close(); writer.close() }
+    close()
+    const to = new Pipe()
+    const wait = () => {
+      const { reader, writer } = new Pipe()
+      setTimeout(() => { writer.close() }, 100)
+      return splice(reader, null, to.writer, null, 10).finally(() => { reader.close() })
+    }
+    const waiting = wait()
+    await settle()
+    const moved = await waiting
+    to.close()
+    await settle()
+    console.log(JSON.stringify([moved, count() - before, warnings]))`,
+    { options: ['--expose-gc'] },
+  )
+  t.deepEqual(told, [0, 0, []])
 })

@@ -5,16 +5,20 @@ import fc from 'fast-check'
 import { fstatSync, readSync } from 'node:fs'
 import {
   constants,
+  copyFileRange,
   copyFileRangeSync,
+  sendfile,
   sendfileSync,
+  splice,
   spliceSync,
+  tee,
   teeSync,
   type Descriptor,
   type Pipe,
 } from 'zcio'
 import { run } from './helpers/children.js'
 import { content, contentAt, opened, pipe, position, sink, source } from './helpers/descriptors.js'
-import { thrown, told } from './helpers/failures.js'
+import { failure, thrown, told } from './helpers/failures.js'
 import { makeFile, memory, pattern, sha256 } from './helpers/files.js'
 import { bare, received, sockets } from './helpers/sockets.js'
 
@@ -189,6 +193,89 @@ test('copy_file_range: fails as its man page says', (t) => {
   const elsewhere = sink(t, memory())
   if (fstatSync(elsewhere).dev === fstatSync(from).dev) return
   failed(() => copyFileRangeSync(from, 0, elsewhere, 0, 1), 'copy_file_range', 'EXDEV')(t)
+})
+
+test('as promises they move what one call moves, at offsets and at positions', async (t) => {
+  const [from, to, between, other] = [source(t, bytes), sink(t), pipe(t), pipe(t)]
+  t.is(await sendfile(between.writer, from, 10n, 1000), 1000)
+  t.is(await tee(between.reader, other.writer, 5000), 1000)
+  t.is(await splice(between.reader, null, to, 5, 5000), 1000)
+  t.is(await splice(other.reader, null, to, null, 400n), 400)
+  t.is(await copyFileRange(from, 0, to, 2000, 2n ** 63n - 1n), size)
+  t.is(await copyFileRange(from, null, to, null, 5), 5)
+  t.deepEqual([position(from), position(to)], [5, 405])
+  const expected = Buffer.alloc(2000 + size)
+  bytes.copy(expected, 5, 10, 1010)
+  bytes.copy(expected, 0, 10, 410)
+  bytes.copy(expected, 400, 0, 5)
+  bytes.copy(expected, 2000)
+  t.deepEqual(content(to), expected)
+  t.is(await sendfile(to, from, null, 100), 100, 'from file to file, behind a disk')
+  t.deepEqual([position(from), position(to)], [105, 505])
+})
+
+test('as promises they give what there is, and 0 at the end', async (t) => {
+  const [from, to, between] = [source(t, bytes), sink(t), pipe(t)]
+  t.is(await sendfile(to, from, size - 10, 2n ** 63n - 1n), 10)
+  t.is(await sendfile(to, from, 2n ** 40n, 1), 0)
+  t.is(await copyFileRange(from, size, to, 0, 1), 0)
+  t.is(await splice(from, size, between.writer, null, 1), 0)
+  t.is(await sendfile(to, from, 0, 0), 0)
+})
+
+test('as promises they fail as their man pages say', async (t) => {
+  const [from, to, empty] = [source(t, bytes), sink(t), pipe(t)]
+  const unread = pipe(t)
+  unread.reader.close()
+  const appended = opened(t, makeFile(0).path, 'a')
+  for (const [call, syscall, code] of [
+    [() => sendfile(unread.writer, from, 0, 1), 'sendfile', 'EPIPE'],
+    [() => sendfile(appended, from, 0, 1), 'sendfile', 'EINVAL'],
+    [() => sendfile(from, from, 0, 1), 'sendfile', 'EBADF'],
+    [() => sendfile(to, empty.reader, 0, 1), 'sendfile', 'ESPIPE'],
+    [() => sendfile(1_000_000, from, 0, 1), 'sendfile', 'EBADF'],
+    [() => splice(from, 0, to, 0, 1), 'splice', 'EINVAL'],
+    [() => splice(empty.reader, 0, to, null, 1), 'splice', 'ESPIPE'],
+    [() => splice(empty.reader, null, empty.writer, null, 1), 'splice', 'EINVAL'],
+    [() => splice(from, 0, empty.writer, null, 1, 0x80), 'splice', 'EINVAL'],
+    [() => splice(from, 0, 1_000_000, null, 1), 'splice', 'EBADF'],
+    [() => splice(from, 0, unread.writer, null, 1), 'splice', 'EPIPE'],
+    [() => tee(from, empty.writer, 1), 'tee', 'EINVAL'],
+    [() => tee(empty.reader, empty.writer, 1), 'tee', 'EINVAL'],
+    [() => copyFileRange(from, 0, empty.writer, null, 1), 'copy_file_range', 'EINVAL'],
+    [() => copyFileRange(opened(t, '/'), 0, to, 0, 1), 'copy_file_range', 'EISDIR'],
+    [() => copyFileRange(from, 0, appended, 0, 1), 'copy_file_range', 'EBADF'],
+  ] as const) {
+    const error = await failure(call())
+    failed(
+      () => {
+        throw error
+      },
+      syscall,
+      code,
+    )(t)
+  }
+})
+
+test('as promises they refuse bad input by name, and do not throw', async (t) => {
+  const at = pipe(t)
+  for (const [call, argument] of [
+    [sendfile(1, 'x' as never, 0, 1), 'source'],
+    [sendfile(-1, 0, 0, 1), 'sink'],
+    [sendfile(1, 0, undefined as never, 1), 'offset'],
+    [sendfile(1, 0, 0, -1), 'count'],
+    [splice({ fd: -1 }, null, 1, null, 1), 'source.fd'],
+    [splice(at.reader, 1.5, 1, null, 1), 'sourceOffset'],
+    [splice(at.reader, null, 1, -1n, 1), 'sinkOffset'],
+    [splice(at.reader, null, 1, null, '1' as never), 'length'],
+    [splice(at.reader, null, 1, null, 1, -1), 'flags'],
+    [tee(at.reader, at.writer, NaN), 'length'],
+    [copyFileRange(0, 0, null as never, 0, 1), 'sink'],
+  ] as const) {
+    const { code, message } = await failure(call)
+    t.true(code === 'ERR_INVALID_ARG_TYPE' || code === 'ERR_OUT_OF_RANGE', code)
+    t.true(message.includes(`"${argument}"`), message)
+  }
 })
 
 /** Node ignores SIGPIPE only until somebody listens to it, and no longer. */

@@ -9,6 +9,9 @@ export type Native = typeof import('#binding')
 export type NativeEngine = import('#binding').Engine
 export type NativeEnding = import('#binding').NativeEnding
 export type NativeSink = import('#binding').NativeSink
+export type NativeCalls = import('#binding').Calls
+export type NativeCallEnding = import('#binding').NativeCallEnding
+export type NativeCallFailure = import('#binding').NativeCallFailure
 
 let loaded: Native | Error | undefined
 

@@ -3,6 +3,7 @@
 import { constants as os } from 'node:os'
 import { inspect, type InspectOptions } from 'node:util'
 import { binding } from './binding.js'
+import { cancelCalls } from './calls.js'
 import { invalidType, outOfRange, systemError } from './errors.js'
 import { checkBoolean, checkOptions } from './options.js'
 import { moved } from './primitives.js'
@@ -17,13 +18,35 @@ export interface PipeOptions {
   writerBlocking?: boolean
 }
 
-/** One end of a pipe; fit for the `stdio` of a child process. */
+/** An end that nobody can close any more, and what it shares with the other. */
+interface Forgotten {
+  fd: number
+  pipe: { warned: boolean }
+}
+
+const forgotten = new FinalizationRegistry(({ fd, pipe }: Forgotten) => {
+  if (!pipe.warned) {
+    process.emitWarning(`A Pipe was collected as garbage while its descriptor ${fd} was open`, {
+      code: 'ZCIO_PIPE_COLLECTED',
+      detail:
+        'It is closed now. Call close() on the Pipe, or on each of its ends, or declare it with "using".',
+    })
+  }
+  pipe.warned = true
+  close(fd)
+})
+
+/**
+ * One end of a pipe; fit for the `stdio` of a child process, which gets a duplicate. An end that is collected open is
+ * closed then, with a warning, so keep it (or its pipe) for as long as its number is in use.
+ */
 export class PipeEnd {
   #fd: number
 
   /** @internal */
-  constructor(fd: number) {
+  constructor(fd: number, pipe: Forgotten['pipe']) {
     this.#fd = fd
+    forgotten.register(this, { fd, pipe }, this)
   }
 
   /** Its descriptor; -1 when closed. */
@@ -31,9 +54,11 @@ export class PipeEnd {
     return this.#fd
   }
 
-  /** Closes it; again does nothing. */
+  /** Closes it, and rejects the calls that wait on it with ECANCELED; again does nothing. */
   close(): void {
-    if (this.#fd >= 0) binding().close(this.#fd)
+    if (this.#fd < 0) return
+    forgotten.unregister(this)
+    close(this.#fd)
     this.#fd = -1
   }
 
@@ -42,12 +67,17 @@ export class PipeEnd {
   }
 }
 
+function close(fd: number): void {
+  cancelCalls(fd)
+  binding().close(fd)
+}
+
 /** The capacity a pipe can have at most: 2 GiB, by F_SETPIPE_SZ. The user's limits are lower. */
 const MAX_CAPACITY = 0x8000_0000
 
 /**
  * A pipe, close-on-exec, both ends nonblocking unless asked otherwise: pipe2(2). Close it, or its ends one by one,
- * when done.
+ * when done. What is still open at the end of its worker thread is closed then.
  *
  * The kernel counts its capacity in slots of one page, not in bytes: many small pieces fill it sooner.
  */
@@ -64,8 +94,9 @@ export class Pipe implements Disposable {
     if (capacity !== undefined) checkCapacity('options.capacity', capacity)
     const [reader = 0, writer] = binding().pipe(readerBlocking, writerBlocking)
     if (writer === undefined) throw systemError(-reader, 'pipe2')
-    this.reader = new PipeEnd(reader)
-    this.writer = new PipeEnd(writer)
+    const pipe = { warned: false }
+    this.reader = new PipeEnd(reader, pipe)
+    this.writer = new PipeEnd(writer, pipe)
     if (capacity !== undefined) this.#grow(capacity)
   }
 
@@ -97,8 +128,10 @@ export class Pipe implements Disposable {
     return moved(binding().write(opened(this.writer, 'write'), bytesOf(buffer)), 'write')
   }
 
-  /** Closes both ends; again does nothing. */
+  /** Closes both ends, and rejects the calls that wait on them with ECANCELED; again does nothing. */
   close(): void {
+    // Before the first is closed: a call on the other would else find it gone, and say EPIPE or 0.
+    for (const { fd } of [this.reader, this.writer]) cancelCalls(fd)
     this.reader.close()
     this.writer.close()
   }

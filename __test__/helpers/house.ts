@@ -11,7 +11,7 @@ export type Rule = (files: Files) => string[]
 /** Lowest first: a module may import from its own row and from those above it, never in a circle. */
 const TYPESCRIPT = [
   ['errors', 'binding', 'diagnostics', 'node-internals', 'options', 'settings', 'stats'],
-  ['capabilities', 'configure', 'engine', 'meter', 'pulse'],
+  ['calls', 'capabilities', 'configure', 'engine', 'meter', 'pulse'],
   ['endpoint'],
   ['primitives', 'pipe', 'pages', 'fallback', 'move'],
   ['transfer', 'plan', 'bridge-by-stream', 'fan-out-by-stream'],

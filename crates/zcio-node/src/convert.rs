@@ -90,6 +90,11 @@ impl FromNapiValue for Offset {
     }
 }
 
+/// What does not fit is cut by the call anyway.
+pub fn length(count: Offset) -> usize {
+    usize::try_from(count.0.unwrap_or(0)).unwrap_or(usize::MAX)
+}
+
 /// A result as libuv gives it: what was moved, or the negative error number. Counts are below 2^31.
 pub fn count_or_errno(result: zcio::sys::Result<usize>) -> i64 {
     result.map_or_else(|errno| -i64::from(errno.raw()), |count| count.cast_signed() as i64)

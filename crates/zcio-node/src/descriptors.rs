@@ -16,12 +16,12 @@ pub fn duplicate(descriptor: Descriptor) -> i32 {
 }
 
 thread_local! {
-    /// Files of requests under way. A worker thread can be terminated between any two steps of its JavaScript: what
-    /// it has open then goes with the thread.
+    /// Files of requests under way, and ends of pipes. A worker thread can be terminated between any two steps of its
+    /// JavaScript: what it has open then goes with the thread.
     static ENTRUSTED: RefCell<HashMap<RawFd, OwnedFd>> = RefCell::default();
 }
 
-/// Gives a file to TypeScript, which closes it soon.
+/// Gives a descriptor to TypeScript, which closes it.
 pub fn entrust(file: OwnedFd) -> RawFd {
     let number = file.as_raw_fd();
     let stale = ENTRUSTED.with_borrow_mut(|entrusted| entrusted.insert(number, file));

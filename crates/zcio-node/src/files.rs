@@ -75,8 +75,8 @@ pub fn send(socket: Descriptor, bytes: BufferSlice, from: u32, to: u32, more: bo
 #[napi]
 pub fn send_file(socket: Descriptor, file: Descriptor, start: i64, count: u32) -> i64 {
     let mut offset = start.cast_unsigned();
-    let sent = sys::without_sigpipe(|| sys::sendfile(socket, file, Some(&mut offset), count as usize));
-    count_or_errno(sent)
+    let count = count as usize;
+    count_or_errno(sys::without_signals_of(count, || sys::sendfile(socket, file, Some(&mut offset), count)))
 }
 
 /// What has been found out about the wanted range of a file.

@@ -10,6 +10,8 @@
 )]
 #![allow(clippy::needless_pass_by_value, reason = "Node-API hands values over")]
 
+mod call_port;
+mod calls;
 mod config;
 mod convert;
 mod descriptors;

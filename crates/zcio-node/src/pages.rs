@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{IoSlice, IoSliceMut};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use napi::bindgen_prelude::{ArrayBuffer, BufferSlice, Either};
 use napi::{Env, Result};
@@ -13,7 +13,7 @@ use napi_derive::napi;
 use zcio::sys::{self, Pages, SpliceFlags};
 
 use crate::convert::{Descriptor, pages_buffer};
-use crate::primitives::quietly;
+use crate::primitives::{WHOLE, quietly};
 
 /// A zeroed, page-aligned, shared anonymous mapping of its own, or a negative errno; `null` where the runtime
 /// refuses such Buffers.
@@ -31,21 +31,21 @@ pub fn is_pages(buffer: BufferSlice) -> bool {
     let start = buffer.as_ptr().addr();
     let mappings = mappings();
     let mapping = mappings.range(..=start).next_back();
-    !buffer.is_empty() && mapping.is_some_and(|(from, length)| start + buffer.len() <= from + length)
+    !buffer.is_empty() && mapping.is_some_and(|(from, pages)| start + buffer.len() <= from + pages.len())
 }
 
 /// `vmsplice(2)` on the writing end of a pipe.
 #[napi]
 pub fn vmsplice(pipe: Descriptor, pages: Vec<BufferSlice>, flags: u32) -> i64 {
     let slices: Vec<_> = pages.iter().map(|buffer| IoSlice::new(buffer)).collect();
-    quietly(|| sys::vmsplice(pipe, &slices, SpliceFlags::from_bits_retain(flags)))
+    quietly(WHOLE, || sys::vmsplice(pipe, &slices, SpliceFlags::from_bits_retain(flags)))
 }
 
 /// `vmsplice(2)` on the reading end of a pipe: fills the pages.
 #[napi]
 pub fn vmsplice_read(pipe: Descriptor, mut pages: Vec<BufferSlice>, flags: u32) -> i64 {
     let mut slices: Vec<_> = pages.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
-    quietly(|| sys::vmsplice_read(pipe, &mut slices, SpliceFlags::from_bits_retain(flags)))
+    quietly(WHOLE, || sys::vmsplice_read(pipe, &mut slices, SpliceFlags::from_bits_retain(flags)))
 }
 
 /// Whether this is the reading end of a pipe.
@@ -66,12 +66,19 @@ pub fn detach(memory: ArrayBuffer) -> Result<()> {
     memory.detach()
 }
 
-/// A mapping whose address is known as long as it lives.
-struct Registered(Pages);
+/// The mappings that these Buffers begin, to be held for longer than JavaScript has them.
+pub fn pages_of(buffers: &[BufferSlice]) -> Vec<Arc<Pages>> {
+    let mappings = mappings();
+    buffers.iter().filter_map(|buffer| mappings.get(&buffer.as_ptr().addr()).cloned()).collect()
+}
+
+/// A mapping whose address is known for as long as JavaScript has it.
+struct Registered(Arc<Pages>);
 
 impl Registered {
     fn new(pages: Pages) -> Self {
-        mappings().insert(pages.as_ptr().addr(), pages.len());
+        let pages = Arc::new(pages);
+        mappings().insert(pages.as_ptr().addr(), Arc::clone(&pages));
         Self(pages)
     }
 }
@@ -88,8 +95,8 @@ impl Drop for Registered {
     }
 }
 
-/// Address and length of every mapping, of all threads.
-fn mappings() -> MutexGuard<'static, BTreeMap<usize, usize>> {
-    static MAPPINGS: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
+/// Every mapping by its address, of all threads.
+fn mappings() -> MutexGuard<'static, BTreeMap<usize, Arc<Pages>>> {
+    static MAPPINGS: Mutex<BTreeMap<usize, Arc<Pages>>> = Mutex::new(BTreeMap::new());
     MAPPINGS.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,18 +1,19 @@
-//! What the class `Pipe` is made of: descriptors, which TypeScript owns and closes.
+//! What the class `Pipe` is made of: descriptors, which TypeScript closes, or the end of its thread.
 
-use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use napi_derive::napi;
 use zcio::Pipe;
 use zcio::sys::{self, Result};
 
 use crate::convert::{Descriptor, count_or_errno};
+use crate::descriptors::entrust;
 
 /// `pipe2(2)`: reader and writer, or one negative errno.
 #[napi]
 pub fn pipe(reader_blocking: bool, writer_blocking: bool) -> Vec<i32> {
     match open(reader_blocking, writer_blocking) {
-        Ok((reader, writer)) => vec![reader.into_raw_fd(), writer.into_raw_fd()],
+        Ok((reader, writer)) => vec![entrust(reader), entrust(writer)],
         Err(errno) => vec![-errno.raw()],
     }
 }

@@ -4,12 +4,13 @@ use napi::bindgen_prelude::BufferSlice;
 use napi_derive::napi;
 use zcio::sys::{self, SpliceFlags};
 
-use crate::convert::{Descriptor, Offset, count_or_errno};
+use crate::convert::{Descriptor, Offset, count_or_errno, length};
 
 /// `sendfile(2)`.
 #[napi]
 pub fn sendfile(sink: Descriptor, source: Descriptor, mut offset: Offset, count: Offset) -> i64 {
-    quietly(|| sys::sendfile(sink, source, offset.0.as_mut(), length(count)))
+    let count = length(count);
+    quietly(count, || sys::sendfile(sink, source, offset.0.as_mut(), count))
 }
 
 /// `splice(2)`.
@@ -22,16 +23,16 @@ pub fn splice(
     count: Offset,
     flags: u32,
 ) -> i64 {
-    let flags = SpliceFlags::from_bits_retain(flags);
-    quietly(|| {
-        sys::splice(source, source_offset.0.as_mut(), sink, sink_offset.0.as_mut(), length(count), flags)
+    let (count, flags) = (length(count), SpliceFlags::from_bits_retain(flags));
+    quietly(count, || {
+        sys::splice(source, source_offset.0.as_mut(), sink, sink_offset.0.as_mut(), count, flags)
     })
 }
 
 /// `tee(2)`.
 #[napi]
 pub fn tee(source: Descriptor, sink: Descriptor, count: Offset, flags: u32) -> i64 {
-    quietly(|| sys::tee(source, sink, length(count), SpliceFlags::from_bits_retain(flags)))
+    quietly(WHOLE, || sys::tee(source, sink, length(count), SpliceFlags::from_bits_retain(flags)))
 }
 
 /// `copy_file_range(2)`.
@@ -43,7 +44,7 @@ pub fn copy_file_range(
     mut sink_offset: Offset,
     count: Offset,
 ) -> i64 {
-    quietly(|| {
+    quietly(WHOLE, || {
         sys::copy_file_range(source, source_offset.0.as_mut(), sink, sink_offset.0.as_mut(), length(count))
     })
 }
@@ -57,15 +58,13 @@ pub fn read(source: Descriptor, mut buffer: BufferSlice) -> i64 {
 /// `write(2)`.
 #[napi]
 pub fn write(sink: Descriptor, buffer: BufferSlice) -> i64 {
-    quietly(|| sys::write(sink, &buffer))
+    quietly(buffer.len(), || sys::write(sink, &buffer))
 }
+
+/// A call that either moves something or fails: it raises no signal where it has moved a part.
+pub const WHOLE: usize = 0;
 
 /// A call on the application's thread, whose signals are not ours to raise.
-pub fn quietly(call: impl FnOnce() -> sys::Result<usize>) -> i64 {
-    count_or_errno(sys::without_signals(call))
-}
-
-/// What does not fit is cut by the call anyway.
-fn length(count: Offset) -> usize {
-    usize::try_from(count.0.unwrap_or(0)).unwrap_or(usize::MAX)
+pub fn quietly(asked: usize, call: impl FnOnce() -> sys::Result<usize>) -> i64 {
+    count_or_errno(sys::without_signals_of(asked, call))
 }

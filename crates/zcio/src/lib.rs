@@ -30,7 +30,7 @@
 //! | [`endpoint`], [`pipe`] | what a descriptor is; what a pipe of our own is |
 //! | [`pool`] | how many pipes there are, how large, and who has one; with the kernel it is what a driver lends |
 //! | [`transfer`](mod@transfer) | which call next ([`transfer::route`] is the table), and what its answer means; never waits |
-//! | [`drivers`] | who waits: the calling thread ([`drivers::blocking`]), one for all ([`Reactor`]), or tokio (`zcio::tokio`) |
+//! | [`drivers`] | who waits: the calling thread ([`drivers::blocking`]), one for all ([`Reactor`]), tokio (`zcio::tokio`), or nobody ([`drivers::inline`]) |
 //!
 //! # Features
 //!
@@ -62,6 +62,6 @@ pub use pipe::Pipe;
 pub use pool::{PipePool, Plumbing};
 pub use sys::{Errno, Fd};
 pub use transfer::{
-    Bridge, BridgeEnding, Cause, Ending, Failure, Fallback, FanOut, FanOutEnding, FanOutRequest, Outcome,
-    Patience, Request, Side, SinkEnding, Step, Task, Transfer, Turn,
+    Bridge, BridgeEnding, Call, Cause, Ending, Failure, Fallback, FanOut, FanOutEnding, FanOutRequest, Gift,
+    Operation, Outcome, Patience, Request, Side, SinkEnding, Step, Task, Transfer, Turn,
 };

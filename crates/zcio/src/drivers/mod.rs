@@ -2,9 +2,11 @@
 //!
 //! A driver calls [`Transfer::advance`](crate::transfer::Transfer::advance) and waits for what it names: with
 //! `poll(2)` on the caller's thread ([`blocking`]), on one thread for all transfers of the process ([`reactor`]), or
-//! as a future on tokio (`tokio`, with the feature of that name). Drivers never choose a system call.
+//! as a future on tokio (`tokio`, with the feature of that name); or not at all, where only what can be done at once is
+//! wanted ([`inline`]). Drivers never choose a system call.
 
 pub mod blocking;
+pub mod inline;
 pub mod reactor;
 #[cfg(feature = "tokio")]
 pub mod tokio;

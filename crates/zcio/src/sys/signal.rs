@@ -38,12 +38,20 @@ pub fn without_signals<T>(call: impl FnOnce() -> T) -> T {
     call()
 }
 
-/// The same, one system call cheaper, for a call that writes to no file: SIGPIPE comes with `EPIPE` only, so mostly
-/// there is nothing to swallow.
-pub fn without_sigpipe<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
+/// The same around one call that moves bytes, mostly one system call cheaper: it looks for a signal only where there
+/// can be one.
+///
+/// These signals come with `EPIPE` and `EFBIG`, or, from a call that goes on from page to page, with a count short of
+/// the `asked` one: what had moved before is then the result. A call that raises nothing where it moves anything
+/// (it holds a pipe's lock all along, or makes one attempt only) is `asked` 0.
+pub fn without_signals_of(asked: usize, call: impl FnOnce() -> Result<usize>) -> Result<usize> {
     let mut quiet = Quiet::begin();
     let result = call();
-    if !matches!(result, Err(Errno::PIPE)) {
+    let raises = match result {
+        Ok(moved) => 0 < moved && moved < asked,
+        Err(errno) => matches!(errno, Errno::PIPE | Errno::FBIG),
+    };
+    if !raises {
         quiet.swallowed = SigSet::empty();
     }
     result

@@ -8,9 +8,11 @@
 mod branch;
 mod bridge;
 mod buffered;
+mod call;
 mod direct;
 mod fan_out;
 mod flow;
+mod gift;
 pub mod outcome;
 mod owned;
 pub mod plan;
@@ -26,8 +28,10 @@ use crate::pool::Plumbing;
 use crate::stats;
 
 pub use bridge::{Bridge, BridgeEnding};
+pub use call::{Call, Operation};
 pub use fan_out::{FanOut, FanOutEnding, FanOutRequest, SinkEnding};
 use flow::{Flow, Move, Outlet};
+pub use gift::Gift;
 pub use outcome::{Cause, Ending, Failure, Fallback, Mechanism, Outcome, Patience, Side, Step};
 pub use request::Request;
 use request::{Refused, settle};

@@ -4,6 +4,7 @@
 mod common;
 
 mod bridge;
+mod call;
 mod cancel;
 mod fan_out;
 mod many;

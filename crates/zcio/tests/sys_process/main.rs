@@ -23,6 +23,7 @@ fn a_broken_pipe_kills_nobody_in_quiet() {
         let splice = || sys::splice(&reader, None, &sink, None, 1, NONBLOCK);
         for _ in 0..3 {
             assert_eq!(sys::without_signals(splice), Err(Errno::PIPE));
+            assert_eq!(sys::without_signals_of(1, splice), Err(Errno::PIPE));
         }
         println!("alive");
         _ = splice();
@@ -40,7 +41,8 @@ fn a_file_that_grew_too_large_kills_nobody_in_quiet() {
         sys::write(&writer, &[7; 150]).unwrap();
         let mut offset = 0;
         let mut splice = || sys::splice(&reader, None, &sink, Some(&mut offset), 150, NONBLOCK);
-        assert_eq!(sys::without_signals(&mut splice), Ok(100));
+        assert_eq!(sys::without_signals_of(150, &mut splice), Ok(100));
+        assert_eq!(sys::without_signals_of(150, &mut splice), Err(Errno::FBIG));
         assert_eq!(sys::without_signals(&mut splice), Err(Errno::FBIG));
         println!("alive");
         _ = splice();

@@ -17,12 +17,7 @@ type Claim = (u64, u64, Side);
 
 impl Claims {
     pub(super) fn on<T: Task<Linux<'static>>>(task: &T) -> Option<Self> {
-        let claims_of = |end| {
-            let directions = [(Interest::READABLE, Side::Source), (Interest::WRITABLE, Side::Sink)];
-            let used = directions.into_iter().filter(move |(use_of, _)| task.interest(end).contains(*use_of));
-            used.filter_map(move |(_, side)| claim(task.facts_of(end), side))
-        };
-        let wanted: Vec<Claim> = (0..task.ends()).flat_map(claims_of).collect();
+        let wanted: Vec<Claim> = wanted_by(task).collect();
         let mut taken = taken();
         if wanted.iter().any(|claim| taken.contains(claim)) {
             return None;
@@ -30,6 +25,21 @@ impl Claims {
         taken.extend(&wanted);
         Some(Self(wanted))
     }
+
+    /// Whether another job has what this task would claim.
+    pub(super) fn are_taken<'fd, T: Task<Linux<'fd>>>(task: &T) -> bool {
+        let taken = taken();
+        wanted_by(task).any(|claim| taken.contains(&claim))
+    }
+}
+
+fn wanted_by<'fd, T: Task<Linux<'fd>>>(task: &T) -> impl Iterator<Item = Claim> {
+    let claims_of = move |end| {
+        let directions = [(Interest::READABLE, Side::Source), (Interest::WRITABLE, Side::Sink)];
+        let used = directions.into_iter().filter(move |(use_of, _)| task.interest(end).contains(*use_of));
+        used.filter_map(move |(_, side)| claim(task.facts_of(end), side))
+    };
+    (0..task.ends()).flat_map(claims_of)
 }
 
 impl Drop for Claims {

@@ -20,6 +20,7 @@ use crate::pool::Plumbing;
 use crate::sys::{self, Errno};
 use crate::transfer::{Cause, Ending, Failure, Task, Transfer};
 
+use claims::Claims;
 use disk::DiskPool;
 use inbox::Inbox;
 use job::Job;
@@ -101,6 +102,12 @@ impl Reactor {
         }
         Ok(ticket)
     }
+}
+
+/// Whether a job of any reactor moves bytes, in the same direction, through a pipe or socket of this task.
+#[must_use]
+pub fn is_busy<'fd, T: Task<Linux<'fd>>>(task: &T) -> bool {
+    Claims::are_taken(task)
 }
 
 /// Ends a job that no thread can be had for.
