@@ -7,7 +7,6 @@ import { constants, fstatSync, readFileSync, readSync } from 'node:fs'
 import { inspect } from 'node:util'
 import {
   Pipe,
-  PipeEnd,
   allocPages,
   capabilities,
   sendfile,
