@@ -5,16 +5,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { constants, fstatSync, readFileSync, readSync } from 'node:fs'
 import { inspect } from 'node:util'
-import {
-  Pipe,
-  allocPages,
-  capabilities,
-  sendfile,
-  splice,
-  transfer,
-  vmsplice,
-  type PipeOptions,
-} from 'zcio'
+import { Pipe, allocPages, capabilities, sendfile, splice, transfer, vmsplice, type PipeOptions } from 'zcio'
 import { run, tell } from './helpers/children.js'
 import { flags, pipe, sink, source } from './helpers/descriptors.js'
 import { failure, thrown, told } from './helpers/failures.js'
