@@ -14,7 +14,7 @@ const TYPESCRIPT = [
   ['capabilities', 'engine', 'meter', 'pulse'],
   ['endpoint'],
   ['primitives', 'pipe', 'pages', 'fallback', 'move'],
-  ['transfer', 'bridge-by-stream'],
+  ['transfer', 'bridge-by-stream', 'piping'],
   ['fan-out', 'bridge', 'pipeline', 'http'],
   ['register', 'cli'],
 ]

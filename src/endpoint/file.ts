@@ -46,10 +46,11 @@ function isBegun(stream: ReadStream): boolean {
 export async function lendWriteStream(
   stream: WriteStream,
   signal: AbortSignal | undefined,
+  onEnd?: () => void,
 ): Promise<LentSink | Refused> {
   if (stream.destroyed || !stream.writable) throw gone(stream, 'sink')
   if (stream.writableCorked > 0) return { refused: 'CORKED' }
-  const giveBack = reserve(stream)
+  const giveBack = reserve(stream, onEnd)
   try {
     await opened(stream, 'sink', signal)
     while (stream.writableLength > 0) await written(stream, signal)
