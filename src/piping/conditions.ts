@@ -230,8 +230,7 @@ function responseOf(sink: Writable): ServerResponse | undefined {
 /** What the head declares, or will. */
 function promised(res: ServerResponse | undefined): number | undefined {
   if (res === undefined) return undefined
-  if (res.headersSent) return declaredLength(res)
-  const declared = res.getHeader('content-length')
-  if (declared === undefined || res.hasHeader('transfer-encoding')) return undefined
-  return Number(declared)
+  if (!res.headersSent && res.hasHeader('transfer-encoding')) return undefined
+  const declared = res.headersSent ? declaredLength(res) : res.getHeader('content-length')
+  return declared === undefined ? undefined : Number(declared)
 }
