@@ -10,7 +10,6 @@ import { connect, createServer, Socket, type AddressInfo } from 'node:net'
 import { PassThrough, Readable } from 'node:stream'
 import {
   awaitsDrain,
-  countWritten,
   declaredLength,
   descriptorOf,
   internals,
@@ -24,7 +23,6 @@ import {
 } from '#src/node-internals.js'
 import { capabilities } from 'zcio'
 import { makeFile, pathFor } from './helpers/files.js'
-import { sockets } from './helpers/sockets.js'
 
 function response(headers = {}): ServerResponse {
   const req = new IncomingMessage(new Socket())
@@ -73,19 +71,6 @@ test('an idle timeout can be told that bytes are moving', async (t) => {
   t.true(fired)
   socket.destroy()
   server.close()
-})
-
-test('what has moved past a socket counts as written, also when it is closed', async (t) => {
-  const [socket] = await sockets(t)
-  socket.write('12345')
-  countWritten(socket, 1000)
-  countWritten(socket, 24)
-  t.is(socket.bytesWritten, 1029)
-  socket.write('678')
-  t.is(socket.bytesWritten, 1032)
-  socket.destroy()
-  await once(socket, 'close')
-  t.is(socket.bytesWritten, 1032)
 })
 
 test('a stream tells where it is piped, and whether it waits for a drain', (t) => {
