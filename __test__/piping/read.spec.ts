@@ -144,8 +144,8 @@ test.serial('what has moved shows while it moves', async (t) => {
   }
   const counts = new Set(seen.map(([read]) => read))
   t.true(counts.size > 3, [...counts].join())
-  for (const [read, written] of seen)
-    t.true(written >= read && written < read + 1000, `${written} of ${read}`)
+  // The socket counts at each look; the stream is told every 50 ms.
+  for (const [read, written] of seen) t.true(written >= read, `${written} of ${read}`)
   await client.take(LARGE / 2)
   await until('one run', () => tally().runs === before + 1)
 })
