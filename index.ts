@@ -18,6 +18,7 @@ export { fanOut, type FanOutOptions } from './src/fan-out.js'
 export type { FanOutResult } from './src/fan-out-by-stream.js'
 export type { TransferResult } from './src/move.js'
 export { allocPages, vmsplice, vmspliceSync, type PageBuffers, type VmspliceOptions } from './src/pages.js'
+export { pipeline } from './src/pipeline.js'
 export { Pipe, PipeEnd, type PipeOptions } from './src/pipe.js'
 export { plan, type Plan, type PlannedMechanism, type RefusedMechanism } from './src/plan.js'
 export {

@@ -3,19 +3,26 @@
 
 import test from 'ava'
 import { once } from 'node:events'
+import fs, { createReadStream, readlinkSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { IncomingMessage, ServerResponse } from 'node:http'
 import { connect, createServer, Socket, type AddressInfo } from 'node:net'
+import { PassThrough, Readable } from 'node:stream'
 import {
+  awaitsDrain,
   declaredLength,
   descriptorOf,
   internals,
+  markDidRead,
   markHeadSent,
   pendingHead,
+  pipesOf,
+  pipingInternals,
+  readsDescriptor,
   refreshTimeout,
 } from '#src/node-internals.js'
 import { capabilities } from 'zcio'
-import { pathFor } from './helpers/files.js'
-import { readlinkSync } from 'node:fs'
+import { makeFile, pathFor } from './helpers/files.js'
 
 function response(headers = {}): ServerResponse {
   const req = new IncomingMessage(new Socket())
@@ -64,6 +71,39 @@ test('an idle timeout can be told that bytes are moving', async (t) => {
   t.true(fired)
   socket.destroy()
   server.close()
+})
+
+test('a stream tells where it is piped, and whether it waits for a drain', (t) => {
+  t.true(pipingInternals)
+  const source = new Readable({ read: () => undefined })
+  const sinks = [new PassThrough({ highWaterMark: 1 }), new PassThrough({ highWaterMark: 1 })] as const
+  t.deepEqual([pipesOf(source), awaitsDrain(source)], [[], false])
+  for (const sink of sinks) {
+    sink.write('full')
+    source.pipe(sink)
+  }
+  t.deepEqual([pipesOf(source), awaitsDrain(source)], [[...sinks], true])
+  source.unpipe()
+  t.deepEqual(pipesOf(source), [])
+})
+
+test('what a stream has given it can be told', (t) => {
+  const source = new Readable({ read: () => undefined })
+  t.false(source.readableDidRead)
+  markDidRead(source)
+  t.true(source.readableDidRead)
+})
+
+test("a file stream's bytes come from its descriptor, unless something else is to read them", async (t) => {
+  const { path } = makeFile(10)
+  const handle = await open(path)
+  t.true(readsDescriptor(createReadStream(path)))
+  t.true(readsDescriptor(handle.createReadStream({ autoClose: false })))
+  const others = { open: fs.open, close: fs.close, read: (): void => undefined }
+  t.false(readsDescriptor(createReadStream(path, { fs: others })))
+  Object.assign(handle, { read: () => Promise.resolve() })
+  t.false(readsDescriptor(handle.createReadStream({ autoClose: false })))
+  await handle.close()
 })
 
 test('a composed head is pending until it has been sent', (t) => {

@@ -76,7 +76,7 @@ function hold(job: Move, run: Run): (outcome: Outcome) => void {
   const countRead = sourceSocket && countAlso(sourceSocket, 'bytesRead', () => taken(run.bytes()))
   const countWritten = socket && countAlso(socket, 'bytesWritten', run.bytes)
   const sockets = [sourceSocket, socket].filter((one) => one !== undefined)
-  const unwatch = watch(() => moved + run.bytes(), { onProgress, total, sockets })
+  const unwatch = watch(() => moved + run.bytes(), { onProgress, total, told: moved, sockets })
   signal?.addEventListener('abort', run.cancel)
   for (const stream of [reader, writer]) stream?.once('close', run.cancel)
   return ({ bytes, residual }) => {

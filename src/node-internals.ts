@@ -3,6 +3,11 @@
 //
 // What is read, and since when it has been so (Node 20 to 26):
 //   readable._readableState.reading   whether it has asked for bytes that have not come yet
+//   readable._readableState.pipes               where it is piped
+//   readable._readableState.awaitDrainWriters   whose 'drain' it waits for: a stream, a Set of them, or null
+//   readable._readableState.dataEmitted         whether bytes have left it; set here when we have moved them
+//   readStream[Symbol('kFs')]      what it reads and closes its file with
+//   readStream[Symbol('kHandle')]  the FileHandle that it was made of
 //   readable._readableState.ended     whether its end has been read, though perhaps not yet been told
 //   socket._handle.fd         the descriptor of a TCP or Pipe handle
 //   socket._handle.reading, .readStart(), .readStop()   whether libuv reads, and how to make it; pause() does not
@@ -13,12 +18,19 @@
 //   res._headerSent           whether it has been; set here when we have sent it
 //   res._contentLength        what the head declares
 
+import { createReadStream, read, type ReadStream } from 'node:fs'
 import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
-import { Readable } from 'node:stream'
+import { PassThrough, Readable, type Writable } from 'node:stream'
 
 interface PrivateReadable {
-  _readableState: { reading?: unknown; ended?: unknown }
+  _readableState: {
+    reading?: unknown
+    ended?: unknown
+    pipes?: unknown
+    awaitDrainWriters?: Writable | Set<Writable> | null
+    dataEmitted?: unknown
+  }
 }
 
 interface PrivateHandle {
@@ -53,6 +65,32 @@ export function isReading(stream: Readable): boolean {
 /** Whether the end of a stream has been read, though perhaps not yet been told. */
 export function hasEnded(stream: Readable): boolean {
   return (stream as unknown as PrivateReadable)._readableState.ended === true
+}
+
+/** Whether this Node's pipes are as described above, too. */
+export const pipingInternals: boolean = internals && pipesAreAsExpected() && readStreamIsAsExpected()
+
+/** Where a stream is piped to. */
+export function pipesOf(stream: Readable): readonly Writable[] {
+  return (stream as unknown as PrivateReadable)._readableState.pipes as Writable[]
+}
+
+/** Whether a stream is paused only until a destination has drained. */
+export function awaitsDrain(stream: Readable): boolean {
+  const { awaitDrainWriters } = (stream as unknown as PrivateReadable)._readableState
+  return awaitDrainWriters instanceof Set ? awaitDrainWriters.size > 0 : (awaitDrainWriters ?? null) !== null
+}
+
+/** Tells a stream that bytes have left it: `readableDidRead`. */
+export function markDidRead(stream: Readable): void {
+  ;(stream as unknown as PrivateReadable)._readableState.dataEmitted = true
+}
+
+/** Whether the bytes of a stream come from its descriptor, by Node's own `fs.read` or FileHandle. */
+export function readsDescriptor(stream: ReadStream): boolean {
+  const handle = ownSymbol(stream, 'kHandle')
+  if (typeof handle === 'object' && handle !== null) return !Object.hasOwn(handle, 'read')
+  return (ownSymbol(stream, 'kFs') as { read?: unknown } | undefined)?.read === read
 }
 
 /** The descriptor of a connected socket, or -1. */
@@ -149,6 +187,32 @@ function readableIsAsExpected(): boolean {
   const reads = before === false && isReading(stream) && !hasEnded(stream)
   stream.push(null)
   return reads && hasEnded(stream)
+}
+
+function pipesAreAsExpected(): boolean {
+  const source = new Readable({ read: () => undefined })
+  const sink = new PassThrough({ highWaterMark: 1 })
+  const { _readableState: state } = source as unknown as PrivateReadable
+  const before = Array.isArray(state.pipes) && state.pipes.length === 0 && !awaitsDrain(source)
+  sink.write('full')
+  source.pipe(sink)
+  const piped = pipesOf(source)[0] === sink && awaitsDrain(source)
+  markDidRead(source)
+  return before && piped && source.readableDidRead
+}
+
+function readStreamIsAsExpected(): boolean {
+  // Nothing is read from the descriptor: nobody reads from the stream.
+  const options = { fd: 0, autoClose: false }
+  const stream = createReadStream('', options)
+  const custom = createReadStream('', { ...options, fs: { read: () => undefined } })
+  return readsDescriptor(stream) && !readsDescriptor(custom)
+}
+
+/** The value of an own property whose key is a symbol of Node's. */
+function ownSymbol(object: object, description: string): unknown {
+  const key = Object.getOwnPropertySymbols(object).find((symbol) => symbol.description === description)
+  return key === undefined ? undefined : (object as Record<symbol, unknown>)[key]
 }
 
 function socketIsAsExpected(): boolean {

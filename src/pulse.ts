@@ -33,12 +33,14 @@ let period = Infinity
 export interface Listeners {
   onProgress?: ((report: ProgressReport) => void) | undefined
   total?: number | undefined
+  /** Bytes that need not be told; default: those that have moved by now. */
+  told?: number
   /** The sockets that move them; those without a timeout cost nothing. */
   sockets?: readonly Socket[]
 }
 
 /** Looks after a transfer until the function that it returns is called. */
-export function watch(bytes: () => number, { onProgress, total, sockets = [] }: Listeners): () => void {
+export function watch(bytes: () => number, { onProgress, total, told, sockets = [] }: Listeners): () => void {
   const timed = sockets.filter((socket) => (socket.timeout ?? 0) > 0)
   if (onProgress === undefined && timed.length === 0) return nothing
   const timeouts = timed.map((socket) => (socket.timeout ?? 0) / 4)
@@ -46,9 +48,10 @@ export function watch(bytes: () => number, { onProgress, total, sockets = [] }: 
     every: Math.min(onProgress === undefined ? Infinity : PROGRESS_EVERY, ...timeouts),
     looked: performance.now(),
     bytes,
-    last: bytes(),
+    last: told ?? bytes(),
     moved: (moved) => {
-      timed.forEach(refreshTimeout)
+      // A timeout may have been set since.
+      sockets.forEach(refreshTimeout)
       onProgress?.(total === undefined ? { bytes: moved } : { bytes: moved, total })
     },
   }

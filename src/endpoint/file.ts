@@ -57,11 +57,12 @@ function isBegun(stream: ReadStream): boolean {
 export async function lendWriteStream(
   stream: WriteStream,
   signal: AbortSignal | undefined,
+  onEnd?: () => void,
 ): Promise<LentSink | Refused> {
   if (stream.destroyed || !stream.writable) throw gone(stream, 'sink')
   const refused = refusedWriteStream(stream)
   if (refused !== undefined) return { refused }
-  const giveBack = reserve(stream)
+  const giveBack = reserve(stream, onEnd)
   try {
     await opened(stream, 'sink', signal)
     while (stream.writableLength > 0) await written(stream, signal)

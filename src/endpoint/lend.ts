@@ -5,7 +5,7 @@ import type { Socket } from 'node:net'
 import { constants as os } from 'node:os'
 import { finished } from 'node:stream/promises'
 import { systemError, zcioError } from '../errors.js'
-import { declaredLength, descriptorOf } from '../node-internals.js'
+import { declaredLength, descriptorOf, pendingHead } from '../node-internals.js'
 import type { Bytes } from '../options.js'
 import type { SinkKind, SourceKind } from './classify.js'
 import { lendReadStream, lendWriteStream } from './file.js'
@@ -30,29 +30,40 @@ export async function lendSource(
   return start === undefined ? { fd: source.fd } : { fd: source.fd, start }
 }
 
-/** Borrows a sink, once everything written to it before has left it. */
-export async function lendSink(sink: SinkKind, signal: AbortSignal | undefined): Promise<LentSink | Refused> {
+/**
+ * Borrows a sink, once everything written to it before has left it. Should JavaScript end it meanwhile, that is kept
+ * until it is released, and `onEnd` is told.
+ */
+export async function lendSink(
+  sink: SinkKind,
+  signal: AbortSignal | undefined,
+  onEnd?: () => void,
+): Promise<LentSink | Refused> {
   switch (sink.kind) {
     case 'descriptor':
       return { fd: sink.fd, count: nothing, release: nothing, end: () => Promise.resolve() }
     case 'file':
       if (isLent(sink.stream)) throw busy()
-      return lendWriteStream(sink.stream, signal)
+      return lendWriteStream(sink.stream, signal, onEnd)
     case 'socket':
-      return lendSocket(sink.socket, signal)
+      return lendSocket(sink.socket, signal, onEnd)
     case 'response':
-      return lendResponse(sink.res, signal)
+      return lendResponse(sink.res, signal, onEnd)
     case 'stream':
       return { refused: 'STREAM' }
   }
 }
 
-async function lendSocket(socket: Socket, signal: AbortSignal | undefined): Promise<LentSink | Refused> {
+async function lendSocket(
+  socket: Socket,
+  signal: AbortSignal | undefined,
+  onEnd?: () => void,
+): Promise<LentSink | Refused> {
   if (isLent(socket)) throw busy()
   if (socket.destroyed || !socket.writable) throw gone(socket, 'sink')
   const refused = refusedSocket(socket)
   if (refused !== undefined) return { refused }
-  const release = reserve(socket)
+  const release = reserve(socket, onEnd)
   try {
     if (socket.connecting) await ready(socket, 'connect', 'sink', signal)
     await quiet(socket, signal)
@@ -108,16 +119,17 @@ export async function lendDuplex(
 async function lendResponse(
   res: ServerResponse,
   signal: AbortSignal | undefined,
+  onEnd: (() => void) | undefined,
 ): Promise<LentSink | Refused> {
   const socket = await socketOf(res, signal)
   if (isLent(socket) || isLent(res)) throw busy()
   const refused =
     refusedResponse(res) ?? (res.headersSent || res.hasHeader('content-length') ? undefined : 'CHUNKED')
   if (refused !== undefined) return { refused }
-  res.flushHeaders()
+  if (!res.headersSent || pendingHead(res) !== undefined) res.flushHeaders()
   const refusedByHead = refusedBody(res)
   if (refusedByHead !== undefined) return { refused: refusedByHead }
-  const release = reserve(res)
+  const release = reserve(res, onEnd)
   const end = (): Promise<void> => {
     release(() => {
       if (!res.destroyed) res.end()

@@ -56,10 +56,13 @@ export function occupy(stream: Writable): () => void {
   }
 }
 
-/** Keeps a stream for one transfer, from before it waits until after it has ended. Returns how to release it. */
-export function reserve(stream: Writable): (first?: () => void) => void {
+/**
+ * Keeps a stream for one transfer, from before it waits until after it has ended; `onEnd` is called when JavaScript
+ * wants it ended. Returns how to release it.
+ */
+export function reserve(stream: Writable, onEnd?: () => void): (first?: () => void) => void {
   lent.add(stream)
-  const release = keepEnd(stream)
+  const release = keepEnd(stream, onEnd)
   return (first) => {
     lent.delete(stream)
     release(first)
@@ -70,11 +73,12 @@ export function reserve(stream: Writable): (first?: () => void) => void {
  * Keeps calls of `end` for later: made during a lease, they would break the cork and cut the bytes. Returns how to
  * let them happen, after `first`.
  */
-export function keepEnd(stream: Writable): (first?: () => void) => void {
+export function keepEnd(stream: Writable, onEnd?: () => void): (first?: () => void) => void {
   const kept: unknown[][] = []
   const own = stream as { end?: unknown }
   own.end = (...args: unknown[]): Writable => {
     kept.push(args)
+    onEnd?.()
     return stream
   }
   return (first) => {

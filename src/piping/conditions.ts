@@ -1,0 +1,236 @@
+// When Node reads a piped file itself: every condition under which the kernel's way would lose bytes or change what
+// an application can see, in the order in which they are asked. docs/register.md shows the same table.
+
+import { WriteStream, type ReadStream } from 'node:fs'
+import { ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
+import { Readable, type Writable } from 'node:stream'
+import { unavailable } from '../binding.js'
+import { isBodyless } from '../endpoint/response.js'
+import { isLent } from '../endpoint/socket.js'
+import {
+  awaitsDrain,
+  declaredLength,
+  descriptorOf,
+  pipesOf,
+  pipingInternals,
+  readsDescriptor,
+} from '../node-internals.js'
+import { wantedOf, type Look } from './look.js'
+
+/** A stream that Node asks for more, where it is piped to, and what its file looks like, once it has been looked at. */
+export interface Joint {
+  source: ReadStream
+  sink: Writable
+  look?: Look
+}
+
+interface Condition {
+  /** Why, in words: `Node reads where …`. */
+  where: string
+  is: (joint: Joint) => boolean
+  /** It may be gone as soon as Node has done what it is doing: worth another look. */
+  passes?: true
+}
+
+/** Up to here Node reads a file in one go, and a transfer would cost more than it saves. */
+const SMALL = 64 * 1024
+
+/** As Node made them: who replaces one wants to see the bytes. */
+const reading = methods(Readable.prototype, 'push', 'read', 'emit')
+const responding = methods(ServerResponse.prototype, 'write', 'end')
+const sending = methods(Socket.prototype, 'write')
+const writing = methods(WriteStream.prototype, 'write', 'end', '_write', '_writev')
+
+/** Asked of the two streams. */
+const streamConditions = {
+  NOT_PIPED: {
+    where: 'the stream is not piped, or to more than one destination',
+    is: ({ source }) => pipesOf(source).length !== 1,
+  },
+  THROUGH: {
+    where: 'its range is through, and only the end is left to be told',
+    is: ({ source }) => wantedOf(source) <= 0,
+  },
+  LISTENER: {
+    where: "somebody else listens to its 'data' or 'readable'",
+    is: ({ source }) => source.listenerCount('data') !== 1 || source.listenerCount('readable') > 0,
+  },
+  ENCODING: {
+    where: 'it has an encoding or is in object mode',
+    is: ({ source }) => source.readableEncoding !== null || source.readableObjectMode,
+  },
+  OVERRIDDEN: {
+    where: 'its `push`, `read` or `emit`, or by a subclass its `_read`, is not Node’s',
+    is: ({ source }) => differs(source, reading),
+  },
+  FS: {
+    where: 'it was given an `fs` of its own to read with',
+    is: ({ source }) => !readsDescriptor(source),
+  },
+  SINK: {
+    where:
+      'the destination is anything but a `ServerResponse`, a `net.Socket` or an `fs.WriteStream`: a transform, a compressor, a response of HTTP/2',
+    is: ({ sink }) =>
+      !(sink instanceof ServerResponse || sink instanceof Socket || sink instanceof WriteStream),
+  },
+  UNSUPPORTED: {
+    where: 'this is not Linux, there is no binary, or `--permission` or `--no-addons` forbids it',
+    is: () => !pipingInternals || unavailable() !== undefined,
+  },
+  ENDED: {
+    where: 'the destination has ended or was destroyed',
+    is: ({ sink }) => sink.destroyed || sink.writableEnded,
+  },
+  QUEUED: {
+    where: 'the response is to a pipelined request whose turn has not come',
+    is: ({ sink }) => sink instanceof ServerResponse && sink.socket === null,
+  },
+  TLS: {
+    where: 'the destination is encrypted',
+    is: ({ sink }) => 'encrypted' in (socketOf(sink) ?? {}),
+  },
+  BUSY: {
+    where: 'another transfer is writing to it',
+    is: ({ sink }) => isLent(sink) || isLent(socketOf(sink) ?? sink),
+  },
+  DESCRIPTOR: {
+    where: 'the destination has no descriptor of its own, or is a terminal',
+    is: ({ sink }) => hasNoDescriptor(socketOf(sink)),
+  },
+  WRAPPED: {
+    where: 'its `write` or `end` is not Node’s: compression, a meter, a subclass',
+    is: ({ sink }) => isWrapped(sink),
+  },
+  STRICT: {
+    where: 'the response counts its bytes (`strictContentLength`)',
+    is: ({ sink }) => sink instanceof ServerResponse && sink.strictContentLength,
+  },
+  NO_LENGTH: {
+    where: 'the response declares no `Content-Length`, or is sent in chunks',
+    is: ({ sink }) => sink instanceof ServerResponse && promised(responseOf(sink)) === undefined,
+  },
+  NO_BODY: {
+    where: 'the response has no body: to HEAD, 204, 304',
+    is: ({ sink }) => sink instanceof ServerResponse && isBodyless(sink as ServerResponse),
+  },
+  CORKED: {
+    where: 'the destination is corked',
+    is: ({ sink }) => sink.writableCorked > 0,
+    passes: true,
+  },
+  BUFFERED: {
+    where: 'the stream holds bytes that were read before',
+    is: ({ source }) => source.readableLength > 0,
+    passes: true,
+  },
+  PAUSED: {
+    where: 'it is paused, and not only until its destination has drained',
+    is: ({ source }) => source.readableFlowing !== true && !awaitsDrain(source),
+  },
+} satisfies Record<string, Condition>
+
+/** Asked of the file. */
+const fileConditions = {
+  NOT_A_FILE: {
+    where: 'what it reads is not a regular file',
+    is: ({ look }) => look?.isFile !== true,
+  },
+  SMALL: {
+    where: 'not more than 64 KiB are left',
+    is: ({ look }) => (look?.left ?? 0) <= SMALL,
+  },
+  LENGTH: {
+    where: 'the response does not declare exactly the rest of the file, or of its wanted range',
+    is: ({ source, sink, look }) =>
+      sink instanceof ServerResponse &&
+      (look?.at === undefined || promised(responseOf(sink)) !== source.bytesRead + look.left),
+  },
+  COLD: {
+    where:
+      'the head is not sent and the first byte not in memory: an error could still become another answer',
+    is: ({ sink, look }) => sink instanceof ServerResponse && !sink.headersSent && (look?.read ?? -1) < 1,
+  },
+} satisfies Record<string, Condition>
+
+/** Met on the way. */
+const endings = {
+  INTERRUPTED: {
+    where:
+      'midway: `pause()`, `unpipe()`, a second destination, another listener, `write()` or `end()` on the destination',
+  },
+  FAILED: { where: 'midway: the kernel refuses; Node goes on at the exact byte, and tells what it meets' },
+}
+
+/** Why Node read, and not the kernel. */
+export type Reason = keyof typeof streamConditions | keyof typeof fileConditions | keyof typeof endings
+
+/** All conditions, in words. */
+export const CONDITIONS: Readonly<Record<Reason, { where: string }>> = {
+  ...streamConditions,
+  ...fileConditions,
+  ...endings,
+}
+
+const ofStreams = Object.entries(streamConditions) as [Reason, Condition][]
+const ofFiles = Object.entries(fileConditions) as [Reason, Condition][]
+
+/** Why Node has to read for these streams, as they are now. */
+export function refused(joint: Joint): Reason | undefined {
+  return first(ofStreams, joint)
+}
+
+/** Why Node has to read this file, once it has been looked at. */
+export function refusedFile(joint: Required<Joint>): Reason | undefined {
+  return first(ofFiles, joint)
+}
+
+/** Whether it is worth asking again when Node has done what it is doing. */
+export function passes(reason: Reason): boolean {
+  return (CONDITIONS[reason] as Condition).passes === true
+}
+
+function first(conditions: [Reason, Condition][], joint: Joint): Reason | undefined {
+  for (const [reason, { is }] of conditions) if (is(joint)) return reason
+  return undefined
+}
+
+function socketOf(sink: Writable): Socket | null {
+  return sink instanceof Socket ? sink : sink instanceof ServerResponse ? sink.socket : null
+}
+
+/** A socket that is still connecting has no descriptor yet, which can be waited for. */
+function hasNoDescriptor(socket: Socket | null): boolean {
+  if (socket === null) return false
+  return (!socket.connecting && descriptorOf(socket) < 0) || (socket as { isTTY?: boolean }).isTTY === true
+}
+
+function isWrapped(sink: Writable): boolean {
+  if (sink instanceof WriteStream) return differs(sink, writing)
+  if (sink instanceof ServerResponse && differs(sink, responding)) return true
+  const socket = socketOf(sink)
+  return socket !== null && differs(socket, sending)
+}
+
+type Methods = readonly [name: string, method: unknown][]
+
+function methods(object: object, ...names: string[]): Methods {
+  return names.map((name) => [name, Reflect.get(object, name) as unknown])
+}
+
+function differs(object: object, known: Methods): boolean {
+  return known.some(([name, method]) => Reflect.get(object, name) !== method)
+}
+
+/** A response as its sink; Node's brand knows it, its type does not say of what request. */
+function responseOf(sink: Writable): ServerResponse | undefined {
+  return sink instanceof ServerResponse ? (sink as ServerResponse) : undefined
+}
+
+/** What the head declares, or will. */
+function promised(res: ServerResponse | undefined): number | undefined {
+  if (res === undefined) return undefined
+  if (!res.headersSent && res.hasHeader('transfer-encoding')) return undefined
+  const declared = res.headersSent ? declaredLength(res) : res.getHeader('content-length')
+  return declared === undefined ? undefined : Number(declared)
+}

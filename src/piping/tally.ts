@@ -1,0 +1,37 @@
+// Which ways piped files went in this thread, and why the kernel's was not taken: what tests look at, and what
+// `ZCIO_STATS` prints.
+
+import type { Reason } from './conditions.js'
+
+/** What has been counted since the thread started. */
+export interface Tally {
+  /** Runs of the engine that moved bytes between two streams. */
+  runs: number
+  /** Bytes that they moved, and those of `reads`. */
+  bytes: number
+  /** Small files, or what was left of one, that were in memory and read at once. */
+  reads: number
+  /** How often Node read instead, by reason; once for each chunk. */
+  aside: Partial<Record<Reason, number>>
+}
+
+const counted: Tally = { runs: 0, bytes: 0, reads: 0, aside: {} }
+
+/** The counts so far. */
+export function tally(): Tally {
+  return { ...counted, aside: { ...counted.aside } }
+}
+
+export function countRun(bytes: number): void {
+  counted.runs += 1
+  counted.bytes += bytes
+}
+
+export function countRead(bytes: number): void {
+  counted.reads += 1
+  counted.bytes += bytes
+}
+
+export function countAside(reason: Reason): void {
+  counted.aside[reason] = (counted.aside[reason] ?? 0) + 1
+}
