@@ -268,6 +268,15 @@ export interface NativeUnopened {
 }
 
 /**
+ * `openFile` for a regular file beneath the directory `root`. Negative: errno; `EAGAIN`: use `openBeneathLater`;
+ * `EXDEV`: the path leads out of there; `EISDIR`: a directory; `ENXIO`: something else that is no file.
+ */
+export declare function openBeneath(root: string, path: string, start: number, end: number, scratch: Buffer): number
+
+/** The same on a thread that may wait for a disk; looks at nothing yet. `walk`: as if there were no openat2(2). */
+export declare function openBeneathLater(root: string, path: string, walk: boolean): Promise<number>
+
+/**
  * Opens a file for reading, if its path is in the kernel's caches, and asks what it is. Where the range from
  * `start` to `end` (inclusive) fits behind the head's room and is in memory, it is read too, and the file closed:
  * `Field::Read` tells. Otherwise the descriptor is returned. Negative: errno; `EAGAIN`: ask on a thread that may

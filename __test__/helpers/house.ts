@@ -23,7 +23,7 @@ const RUST = [
   ['sys'],
   ['config', 'stats'],
   ['kernel'],
-  ['capabilities', 'endpoint', 'pipe'],
+  ['beneath', 'capabilities', 'endpoint', 'pipe'],
   ['pool'],
   ['transfer', 'bridge-by-stream', 'fan-out-by-stream'],
   ['drivers'],

@@ -3,7 +3,7 @@
 // Only a body whose length the head declares can be moved past Node: everything else (chunked, encrypted, wrapped
 // by a compressing middleware, another protocol) is for Node's own streams.
 
-import { ServerResponse } from 'node:http'
+import { ServerResponse, type OutgoingHttpHeaders } from 'node:http'
 import type { Socket } from 'node:net'
 import { abortError, zcioError, type TransferError } from '../errors.js'
 import { declaredLength, internals } from '../node-internals.js'
@@ -37,8 +37,15 @@ export function declareLength(res: ServerResponse, length: number): void {
   res.setHeader('Content-Length', length)
 }
 
-/** Composes the head, if nobody has; it declares the length of the body as {@link declareLength} does. */
-export function composeHead(res: ServerResponse, length: number): void {
+/**
+ * Composes the head, if nobody has; it declares the length of the body as {@link declareLength} does. `fields` are all
+ * of it, that length among them, where no header has been set.
+ */
+export function composeHead(res: ServerResponse, length: number, fields?: OutgoingHttpHeaders): void {
+  if (fields !== undefined) {
+    res.writeHead(res.statusCode, fields)
+    return
+  }
   if (res.headersSent) return
   // Handed over with the status, a header need not be kept by name first, which costs a tenth of a small response.
   if (res.getHeaderNames().length === 0 && !isBodyless(res)) {

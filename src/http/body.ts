@@ -23,6 +23,8 @@ export interface Body extends OpenFile {
   start: number
   /** Bytes; what the head declares. */
   length: number
+  /** When the file was last changed, in milliseconds since 1970, with a fraction. */
+  modifiedMs: number
   /** Whether the range is in the scratch buffer: until the event loop's next turn, or another look. */
   read: boolean
   /** Whether the range is short and in memory: one call sends it without waiting. */
@@ -44,6 +46,7 @@ export const scratch = Buffer.allocUnsafeSlow(2 * BODY)
 /** What the native half tells about a file: doubles at the start of the scratch buffer. */
 const fields = new Float64Array(scratch.buffer, 0, 5)
 const SIZE = 0
+const MODIFIED = 1
 const KIND = 2
 const READ = 3
 const RESIDENT = 4
@@ -54,12 +57,60 @@ export const HEAD_ROOM = BODY - fields.byteLength
 const REGULAR = 1
 const DIRECTORY = 2
 
+/** The whole of a file. */
+export const WHOLE: Range = { start: 0, end: Infinity }
+
+let inUse = false
+
+/**
+ * Between the look at a file and its sending the scratch buffer is in use. A hook of the application may want to send
+ * another file meanwhile: undefined; that one has to wait for another turn.
+ */
+export function exclusively<T>(lookAndSend: () => T): T | undefined {
+  if (inUse) return undefined
+  inUse = true
+  try {
+    return lookAndSend()
+  } finally {
+    inUse = false
+  }
+}
+
 /** Opens a file, if that needs no waiting, and looks at it; undefined where it does, or where opening it failed. */
 export function lookNow(file: unknown, range: Range): Body | undefined {
   if (typeof file !== 'string') return lookAt({ fd: descriptorOf(file), owner: 'caller' }, range)
   const fd = binding().openFile(file, range.start, range.end, scratch)
   if (fd < 0) return undefined
   return accept(fields[READ] === -1 ? { fd, owner: 'binding' } : { fd: -1, owner: 'caller' }, range, file)
+}
+
+/**
+ * The same for a regular file beneath the directory `root`, or why not, as a positive errno. `EAGAIN`: it has to be
+ * waited for.
+ */
+export function lookBeneath(root: string, path: string): Body | number {
+  const fd = binding().openBeneath(root, path, 0, Infinity, scratch)
+  if (fd < 0) return -fd
+  return accept(fields[READ] === -1 ? { fd, owner: 'binding' } : { fd: -1, owner: 'caller' }, WHOLE, path)
+}
+
+/** Opens a regular file beneath `root` on Node's thread pool; `walk`: without openat2(2). Otherwise a positive errno. */
+export async function openBeneath(root: string, path: string, walk: boolean): Promise<OpenFile | number> {
+  const fd = await binding().openBeneathLater(root, path, walk)
+  return fd < 0 ? -fd : { fd, owner: 'binding' }
+}
+
+/** Cuts a body that is a whole file to a range within it. */
+export function cut(body: Body, range: Range): Body {
+  if (!body.read) {
+    const part = lookAt(body, range)
+    body.owner = 'caller'
+    return part
+  }
+  scratch.copyWithin(BODY, BODY + range.start, BODY + range.end + 1)
+  body.start = range.start
+  body.length = range.end - range.start + 1
+  return body
 }
 
 /** Opens a file on Node's thread pool, or takes the open one that it is. */
@@ -111,6 +162,7 @@ function accept(file: OpenFile, { start, end }: Range, path?: string): Body {
     owner: file.owner,
     start: first,
     length,
+    modifiedMs: fields[MODIFIED] ?? 0,
     read: fields[READ] !== -1,
     resident: fields[RESIDENT] === 1,
   }

@@ -2,7 +2,7 @@
 //!
 //! Nothing here waits for a disk: what is not in memory answers `EAGAIN` or is left to the engine.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use napi::bindgen_prelude::BufferSlice;
 use napi_derive::napi;
@@ -43,8 +43,13 @@ pub fn open_file(path: String, start: f64, end: f64, mut scratch: BufferSlice) -
         Ok(told) => told,
         Err(errno) => return -errno.raw(),
     };
-    let found = look(Fd::from(file.as_fd()), &stat, start, end, &mut scratch[BODY..]);
-    tell(&mut scratch, &stat, &found);
+    tell_about(file, &stat, start, end, &mut scratch)
+}
+
+/// Looks at a file that has just been opened, and closes it if it has been read; else its descriptor is returned.
+pub fn tell_about(file: OwnedFd, stat: &Stat, start: f64, end: f64, scratch: &mut [u8]) -> i32 {
+    let found = look(Fd::from(file.as_fd()), stat, start, end, &mut scratch[BODY..]);
+    tell(scratch, stat, &found);
     if found.read.is_some() { 0 } else { entrust(file) }
 }
 

@@ -10,6 +10,7 @@
 )]
 #![allow(clippy::needless_pass_by_value, reason = "Node-API hands values over")]
 
+mod beneath;
 mod call_port;
 mod calls;
 mod config;

@@ -27,7 +27,7 @@
 //! | [`sys`] | nothing: one man page a file; the only place with `unsafe`, nix or libc |
 //! | [`config`], [`stats`] | what the process' owner may set, and may know |
 //! | [`kernel`] | which calls the engine may make; tests put a simulated kernel here |
-//! | [`endpoint`], [`pipe`] | what a descriptor is; what a pipe of our own is |
+//! | [`endpoint`], [`pipe`], [`beneath`] | what a descriptor is; what a pipe of our own is; what lies beneath a directory |
 //! | [`pool`] | how many pipes there are, how large, and who has one; with the kernel it is what a driver lends |
 //! | [`transfer`](mod@transfer) | which call next ([`transfer::route`] is the table), and what its answer means; never waits |
 //! | [`drivers`] | who waits: the calling thread ([`drivers::blocking`]), one for all ([`Reactor`]), tokio (`zcio::tokio`), or nobody ([`drivers::inline`]) |
@@ -39,6 +39,7 @@
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod beneath;
 pub mod capabilities;
 pub mod config;
 pub mod drivers;

@@ -1,0 +1,80 @@
+// From the path of a request to the files that may answer it, without asking the file system: that nothing outside the
+// root is reached is the kernel's business, not this file's. What it refuses it refuses as serve-static does.
+
+import { extname, join, normalize } from 'node:path'
+import { contentType } from 'mime-types'
+import type { Head } from './head.js'
+import type { Encoding, Settings } from './options.js'
+
+/** A file that may answer a request. */
+export interface Candidate {
+  /** Beneath the root. */
+  readonly path: string
+  /** `Content-Type`. */
+  readonly type: string
+  /** `Content-Encoding`, of a compressed sibling. */
+  readonly encoding: Encoding | undefined
+  /** The path without the sibling's suffix. */
+  readonly original: string
+  /** Its compressed siblings, by their coding. */
+  siblings: Map<Encoding, Candidate> | undefined
+  /** What its head was when it was last sent. */
+  head: Head | undefined
+}
+
+/** What is tried for a path, in this order. */
+export interface Plan {
+  readonly candidates: readonly Candidate[]
+  /** Whether the first is what the path itself names, which may be a directory; the others only stand in for it. */
+  readonly isNamed: boolean
+  /** Whether the path says that it is a directory. */
+  readonly isFolder: boolean
+}
+
+const UP = /(?:^|[\\/])\.\.(?:[\\/]|$)/
+const DOTFILE = /(?:^|\/)\.[^/]/
+const SUFFIXES: Record<Encoding, string> = { br: '.br', zstd: '.zst', gzip: '.gz' }
+
+/** What to try for the path of a URL, still encoded; a number is the status of its refusal. */
+export function plan(pathname: string, settings: Settings): Plan | 400 | 403 | 404 {
+  const decoded = decode(pathname)
+  if (decoded === undefined || decoded.includes('\0')) return 400
+  const path = decoded === '' ? '.' : normalize(`./${decoded}`)
+  if (UP.test(path)) return 403
+  if (settings.dotfiles !== 'allow' && DOTFILE.test(path)) return settings.dotfiles === 'deny' ? 403 : 404
+  const isFolder = pathname.endsWith('/')
+  if (isFolder && settings.index.length > 0) {
+    return { candidates: settings.index.map((name) => candidate(join(path, name))), isNamed: false, isFolder }
+  }
+  return { candidates: [path, ...extended(path, settings)].map(candidate), isNamed: true, isFolder }
+}
+
+/** A file's compressed sibling; where there is one is another question. */
+export function sibling(original: Candidate, encoding: Encoding): Candidate {
+  const siblings = (original.siblings ??= new Map<Encoding, Candidate>())
+  let found = siblings.get(encoding)
+  if (found === undefined) {
+    const path = original.path + SUFFIXES[encoding]
+    found = { ...original, path, encoding, siblings: undefined, head: undefined }
+    siblings.set(encoding, found)
+  }
+  return found
+}
+
+function candidate(path: string): Candidate {
+  const type = contentType(extname(path)) || 'application/octet-stream'
+  return { path, type, encoding: undefined, original: path, siblings: undefined, head: undefined }
+}
+
+function decode(pathname: string): string | undefined {
+  try {
+    return decodeURIComponent(pathname)
+  } catch {
+    return undefined
+  }
+}
+
+function extended(path: string, { extensions }: Settings): string[] {
+  const isName = path !== '.' && !path.endsWith('/') && extname(path) === ''
+  return isName ? extensions.map((extension) => `${path}.${extension}`) : []
+}

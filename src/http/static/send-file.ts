@@ -1,0 +1,140 @@
+// The response to a request whose file has been found: its head, as the request's conditions want it, and what of the
+// body. What others have said in the head before is left as they said it.
+
+import { ServerResponse } from 'node:http'
+import { join } from 'node:path'
+import vary from 'vary'
+import type { TransferResult } from '../../move.js'
+import { closeFile, cut, WHOLE, type Body } from '../body.js'
+import { finish, sendBody, sendByNode } from '../send-body.js'
+import { refuse, report, type Exchange } from './exchange.js'
+import { headOf, judge, type Head, type Verdict } from './head.js'
+import type { Candidate } from './path.js'
+
+/** Sends a file that has just been looked at; `refused` says why it goes through Node's streams. */
+export function sendFile(exchange: Exchange, candidate: Candidate, body: Body, refused?: string): void {
+  let sending: ReturnType<typeof deliver>
+  try {
+    sending = respond(exchange, candidate, body, refused)
+  } catch (error) {
+    closeFile(body)
+    throw error
+  }
+  if (!(sending instanceof Promise)) return
+  finish(exchange.res, sending).catch((error: unknown) => {
+    report(exchange, error)
+  })
+}
+
+function respond(
+  exchange: Exchange,
+  candidate: Candidate,
+  body: Body,
+  refused: string | undefined,
+): ReturnType<typeof deliver> {
+  const { settings, req, res } = exchange
+  if (res.headersSent) {
+    closeFile(body)
+    refuse(exchange, 500, new Error("Can't set headers after they are sent."))
+    return undefined
+  }
+  if (settings.setHeaders !== undefined) callSetHeaders(exchange, candidate, body)
+  const head = headOf(candidate, body, settings)
+  const isPlain = refused === undefined && isUntouched(res)
+  if (!isPlain) setAbsent(res, head)
+  const verdict = isPlain
+    ? judge(req.headers, res.statusCode, head.etag, head.lastModified, body.length, settings.acceptRanges)
+    : judge(
+        req.headers,
+        res.statusCode,
+        told(res, 'ETag'),
+        told(res, 'Last-Modified'),
+        body.length,
+        settings.acceptRanges,
+      )
+  if (isPlain && verdict === 200) return deliver(res, body, refused, head)
+  if (isPlain && verdict !== 304) setAbsent(res, head)
+  return conclude(exchange, head, body, refused, verdict, isPlain)
+}
+
+function callSetHeaders({ settings, res }: Exchange, candidate: Candidate, body: Body): void {
+  const { length: size, modifiedMs: mtimeMs } = body
+  const stat = { size, mtime: new Date(Math.round(mtimeMs)), mtimeMs }
+  settings.setHeaders?.(res, join(settings.root, candidate.original), stat)
+}
+
+/** Whether nobody has set a header, or wants to know of those that are set: then all of them go with the status. */
+function isUntouched(res: ServerResponse): boolean {
+  return res.writeHead === ServerResponse.prototype.writeHead && res.getHeaderNames().length === 0
+}
+
+function conclude(
+  exchange: Exchange,
+  head: Head,
+  body: Body,
+  refused: string | undefined,
+  verdict: Verdict,
+  isPlain: boolean,
+): ReturnType<typeof deliver> {
+  const { res } = exchange
+  const { length: size } = body
+  if (typeof verdict === 'object') {
+    res.statusCode = 206
+    res.setHeader('Content-Range', `bytes ${verdict.start}-${verdict.end}/${size}`)
+    res.setHeader('Content-Length', verdict.end - verdict.start + 1)
+    return deliver(res, cut(body, verdict), refused)
+  }
+  if (verdict === 200) {
+    res.setHeader('Content-Length', size)
+    return deliver(res, body, refused)
+  }
+  closeFile(body)
+  if (verdict === 304) notModified(res, isPlain ? head : undefined)
+  else if (verdict === 412) refuse(exchange, 412)
+  else refuseRange(exchange, size)
+  return undefined
+}
+
+function refuseRange(exchange: Exchange, size: number): void {
+  const range = `bytes */${size}`
+  exchange.res.setHeader('Content-Range', range)
+  refuse(exchange, 416, { headers: { 'Content-Range': range } })
+}
+
+function deliver(
+  res: ServerResponse,
+  body: Body,
+  refused: string | undefined,
+  head?: Head,
+): TransferResult | Promise<TransferResult> | undefined {
+  const response = { res, range: WHOLE, signal: undefined, onProgress: undefined }
+  if (refused !== undefined || res.socket === null)
+    return sendByNode(body, response, refused ?? 'NO_DESCRIPTOR')
+  return sendBody(res, res.socket, body, response, head?.whole)
+}
+
+/** Says of the file what nobody has said yet. */
+function setAbsent(res: ServerResponse, { whole }: Head): void {
+  for (const [name, value] of Object.entries(whole)) {
+    if (name === 'Vary') vary(res, 'Accept-Encoding')
+    else if (name === 'Content-Encoding') res.setHeader(name, value ?? '')
+    else if (name !== 'Content-Length' && !res.getHeader(name)) res.setHeader(name, value ?? '')
+  }
+}
+
+function told(res: ServerResponse, name: string): string | undefined {
+  const value = res.getHeader(name)
+  return typeof value === 'string' ? value : undefined
+}
+
+function notModified(res: ServerResponse, head: Head | undefined): void {
+  if (head === undefined) {
+    for (const name of CONTENT) res.removeHeader(name)
+    res.statusCode = 304
+  } else {
+    res.writeHead(304, head.unmodified)
+  }
+  res.end()
+}
+
+const CONTENT = ['Content-Encoding', 'Content-Language', 'Content-Length', 'Content-Range', 'Content-Type']
