@@ -62,7 +62,7 @@ export class HttpClient {
 
   async head(): Promise<Head> {
     const [status = '', ...lines] = (await this.#line('\r\n\r\n')).split('\r\n')
-    const pairs = lines.map((line) => line.split(/:\s*/, 2) as [string, string])
+    const pairs = lines.map((line) => line.split(/:\s*(.*)/, 2) as [string, string])
     const headers = Object.fromEntries(pairs.map(([name, value]) => [name.toLowerCase(), value]))
     return { status: Number(/^HTTP\/1\.1 (\d{3}) /.exec(status)?.[1]), headers }
   }

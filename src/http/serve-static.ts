@@ -15,7 +15,7 @@ import { systemError } from '../errors.js'
 import { closeFile, exclusively, lookAt, WHOLE, type Body } from './body.js'
 import { isReady, settled } from './send-body.js'
 import { negotiation, type Accepted } from './static/encodings.js'
-import { fail, report, type Exchange } from './static/exchange.js'
+import { fail, refuse, report, type Exchange } from './static/exchange.js'
 import { findLater, findNow, type Found } from './static/find.js'
 import { checkSettings, type ServeStaticOptions } from './static/options.js'
 import { plan, type Plan } from './static/path.js'
@@ -47,7 +47,7 @@ const PLANS = 1000
 const { EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENXIO, EXDEV } = constants.errno
 
 /** What errors say to whoever asks: there is no such file. */
-const MISSING = [EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, ENXIO, EXDEV] as number[]
+const MISSING: readonly number[] = [ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV]
 
 /**
  * Serves the files of a directory: for `http`, `https` and `http2` servers, and as middleware of Express and Connect.
@@ -165,15 +165,25 @@ function conclude(
   refused: string | undefined,
 ): void {
   const { service, settings, req, res } = request
-  if (typeof found !== 'number') {
+  if (res.headersSent && (typeof found !== 'number' || found === EISDIR)) {
+    if (typeof found !== 'number') closeFile(found.file)
+    refuse(request, 500, new Error("Can't set headers after they are sent."))
+  } else if (typeof found !== 'number') {
     remember(service, pathname, wanted)
     sendFile(request, found.candidate, found.file, refused)
   } else if (found === EISDIR && wanted.isNamed && !wanted.isFolder && settings.redirect) {
     redirect(req, res)
   } else {
-    const path = join(settings.root, wanted.candidates.at(-1)?.path ?? '')
-    fail(request, MISSING.includes(found) ? 404 : 500, () => systemError(found, 'open', { path }))
+    failToOpen(request, wanted, found)
   }
+}
+
+/** What is there and is no file has no error of the system. */
+function failToOpen(request: Request, wanted: Plan, errno: number): void {
+  const path = join(request.settings.root, wanted.candidates.at(-1)?.path ?? '')
+  const explain = (): Error => systemError(errno, 'open', { path })
+  if (errno === EISDIR || errno === ENXIO) fail(request, 404)
+  else fail(request, MISSING.includes(errno) ? 404 : 500, explain)
 }
 
 function remember({ plans }: Service, pathname: string, wanted: Plan): void {

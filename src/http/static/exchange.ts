@@ -29,10 +29,12 @@ export function fail(exchange: Exchange, status: number, explain?: () => Error):
 export function refuse(
   { res, next }: Exchange,
   status: number,
-  reason: Error | { headers: Record<string, string> } = { headers: {} },
+  reason?: Error | { headers: Record<string, string> },
 ): void {
   const error =
-    reason instanceof Error ? createError(status, reason, { expose: false }) : createError(status, reason)
+    reason instanceof Error
+      ? createError(status, reason, { expose: false })
+      : createError(status, reason ?? {})
   if (next !== undefined) next(error)
   else respondWithError(res, error)
 }

@@ -7,10 +7,10 @@ import { closeFile, lookBeneath, openBeneath, type Body, type OpenFile } from '.
 import type { Encoding, Settings } from './options.js'
 import { sibling, type Candidate, type Plan } from './path.js'
 
-/** A file that answers, or the errno that says why there is none; `EISDIR` for a directory that the path names. */
+/** A file that answers, or the errno that says why there is none; `EISDIR`: a directory that the path names; `ENXIO`: no file. */
 export type Found<File> = { readonly file: File; readonly candidate: Candidate } | number
 
-const { EAGAIN, EISDIR, ENOENT, EXDEV } = constants.errno
+const { EAGAIN, EISDIR, ENOENT, ENXIO, EXDEV } = constants.errno
 
 /** Looks at what is there; undefined where that has to be waited for. */
 export function findNow(
@@ -52,7 +52,7 @@ function isFinal(plan: Plan, candidate: Candidate, errno: number): boolean {
 
 /** A directory cannot stand in for anything; the one that the path names has ended the search. */
 function noneOf(errno: number): number {
-  return errno === EISDIR ? ENOENT : errno
+  return errno === EISDIR ? ENXIO : errno
 }
 
 function compressedNow(

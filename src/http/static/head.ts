@@ -10,12 +10,16 @@ import type { Body, Range } from '../body.js'
 import type { Settings } from './options.js'
 import type { Candidate } from './path.js'
 
-/** What the head says of a file. */
-export interface Head {
-  readonly size: number
-  readonly modifiedMs: number
+/** What a client can ask after later on. */
+export interface Validators {
   readonly etag: string | undefined
   readonly lastModified: string | undefined
+}
+
+/** What the head says of a file. */
+export interface Head extends Validators {
+  readonly size: number
+  readonly modifiedMs: number
   /** All headers of a whole file. */
   readonly whole: OutgoingHttpHeaders
   /** Those of 304. */
@@ -36,8 +40,7 @@ export function headOf(candidate: Candidate, { length, modifiedMs }: Body, setti
 export function judge(
   headers: IncomingMessage['headers'],
   status: number,
-  etag: string | undefined,
-  lastModified: string | undefined,
+  { etag, lastModified }: Validators,
   size: number,
   acceptRanges: boolean,
 ): Verdict {

@@ -33,28 +33,15 @@ function respond(
   refused: string | undefined,
 ): ReturnType<typeof deliver> {
   const { settings, req, res } = exchange
-  if (res.headersSent) {
-    closeFile(body)
-    refuse(exchange, 500, new Error("Can't set headers after they are sent."))
-    return undefined
-  }
   if (settings.setHeaders !== undefined) callSetHeaders(exchange, candidate, body)
   const head = headOf(candidate, body, settings)
   const isPlain = refused === undefined && isUntouched(res)
   if (!isPlain) setAbsent(res, head)
-  const verdict = isPlain
-    ? judge(req.headers, res.statusCode, head.etag, head.lastModified, body.length, settings.acceptRanges)
-    : judge(
-        req.headers,
-        res.statusCode,
-        told(res, 'ETag'),
-        told(res, 'Last-Modified'),
-        body.length,
-        settings.acceptRanges,
-      )
+  const known = isPlain ? head : { etag: told(res, 'ETag'), lastModified: told(res, 'Last-Modified') }
+  const verdict = judge(req.headers, res.statusCode, known, body.length, settings.acceptRanges)
   if (isPlain && verdict === 200) return deliver(res, body, refused, head)
   if (isPlain && verdict !== 304) setAbsent(res, head)
-  return conclude(exchange, head, body, refused, verdict, isPlain)
+  return conclude(exchange, body, refused, verdict, isPlain ? head : undefined)
 }
 
 function callSetHeaders({ settings, res }: Exchange, candidate: Candidate, body: Body): void {
@@ -70,11 +57,10 @@ function isUntouched(res: ServerResponse): boolean {
 
 function conclude(
   exchange: Exchange,
-  head: Head,
   body: Body,
   refused: string | undefined,
   verdict: Verdict,
-  isPlain: boolean,
+  head: Head | undefined,
 ): ReturnType<typeof deliver> {
   const { res } = exchange
   const { length: size } = body
@@ -89,7 +75,7 @@ function conclude(
     return deliver(res, body, refused)
   }
   closeFile(body)
-  if (verdict === 304) notModified(res, isPlain ? head : undefined)
+  if (verdict === 304) notModified(res, head)
   else if (verdict === 412) refuse(exchange, 412)
   else refuseRange(exchange, size)
   return undefined
@@ -127,6 +113,7 @@ function told(res: ServerResponse, name: string): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
+/** `head` is all of it, where nobody has set a header. */
 function notModified(res: ServerResponse, head: Head | undefined): void {
   if (head === undefined) {
     for (const name of CONTENT) res.removeHeader(name)
