@@ -126,11 +126,12 @@ export async function both(
   root: string,
   options: ServeStaticOptions = {},
   before?: Middleware,
+  serve = serveStatic,
 ): Promise<
   (path: string, method?: string, ...headers: string[]) => Promise<{ ours: Answer; theirs: Answer }>
 > {
   const theirs = serveStaticOriginal(root, options as serveStaticOriginal.ServeStaticOptions) as Middleware
-  const askOurs = await ask(t, application(serveStatic(root, options), before))
+  const askOurs = await ask(t, application(serve(root, options), before))
   const askTheirs = await ask(t, application(theirs, before))
   return async (...request) => {
     const [ours, theirs] = await Promise.all([askOurs(...request), askTheirs(...request)])

@@ -52,9 +52,8 @@ impl Task for Opening {
     fn compute(&mut self) -> napi::Result<Self::Output> {
         let opened = sys::open(&self.root, DIRECTORY, 0).and_then(|root| {
             let path = self.path.as_str();
-            open_regular(|flags| match self.walk {
-                true => beneath::walk(&root, path, flags),
-                false => beneath::open(&root, path, flags),
+            open_regular(|flags| {
+                if self.walk { beneath::walk(&root, path, flags) } else { beneath::open(&root, path, flags) }
             })
         });
         Ok(opened.map(|(file, _)| file))

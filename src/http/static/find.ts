@@ -4,8 +4,9 @@
 
 import { constants } from 'node:os'
 import { closeFile, lookBeneath, openBeneath, type Body, type OpenFile } from '../body.js'
+import type { Candidate, Plan } from './candidate.js'
 import type { Encoding, Settings } from './options.js'
-import { sibling, type Candidate, type Plan } from './path.js'
+import { sibling } from './path.js'
 
 /** A file that answers, or the errno that says why there is none; `EISDIR`: a directory that the path names; `ENXIO`: no file. */
 export type Found<File> = { readonly file: File; readonly candidate: Candidate } | number

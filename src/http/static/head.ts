@@ -7,24 +7,8 @@ import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import fresh from 'fresh'
 import parseRange from 'range-parser'
 import type { Body, Range } from '../body.js'
+import type { Candidate, Head, Validators } from './candidate.js'
 import type { Settings } from './options.js'
-import type { Candidate } from './path.js'
-
-/** What a client can ask after later on. */
-export interface Validators {
-  readonly etag: string | undefined
-  readonly lastModified: string | undefined
-}
-
-/** What the head says of a file. */
-export interface Head extends Validators {
-  readonly size: number
-  readonly modifiedMs: number
-  /** All headers of a whole file. */
-  readonly whole: OutgoingHttpHeaders
-  /** Those of 304. */
-  readonly unmodified: OutgoingHttpHeaders
-}
 
 /** What the client is to get: the whole file, a range of it, or only a status. */
 export type Verdict = 200 | 304 | 412 | 416 | Range

@@ -3,33 +3,8 @@
 
 import { extname, join, normalize } from 'node:path'
 import { contentType } from 'mime-types'
-import type { Head } from './head.js'
+import type { Candidate, Plan } from './candidate.js'
 import type { Encoding, Settings } from './options.js'
-
-/** A file that may answer a request. */
-export interface Candidate {
-  /** Beneath the root. */
-  readonly path: string
-  /** `Content-Type`. */
-  readonly type: string
-  /** `Content-Encoding`, of a compressed sibling. */
-  readonly encoding: Encoding | undefined
-  /** The path without the sibling's suffix. */
-  readonly original: string
-  /** Its compressed siblings, by their coding. */
-  siblings: Map<Encoding, Candidate> | undefined
-  /** What its head was when it was last sent. */
-  head: Head | undefined
-}
-
-/** What is tried for a path, in this order. */
-export interface Plan {
-  readonly candidates: readonly Candidate[]
-  /** Whether the first is what the path itself names, which may be a directory; the others only stand in for it. */
-  readonly isNamed: boolean
-  /** Whether the path says that it is a directory. */
-  readonly isFolder: boolean
-}
 
 const UP = /(?:^|[\\/])\.\.(?:[\\/]|$)/
 const DOTFILE = /(?:^|\/)\.[^/]/

@@ -8,8 +8,8 @@ import type { TransferResult } from '../../move.js'
 import { closeFile, cut, WHOLE, type Body } from '../body.js'
 import { finish, sendBody, sendByNode } from '../send-body.js'
 import { refuse, report, type Exchange } from './exchange.js'
-import { headOf, judge, type Head, type Verdict } from './head.js'
-import type { Candidate } from './path.js'
+import type { Candidate, Head } from './candidate.js'
+import { headOf, judge, type Verdict } from './head.js'
 
 /** Sends a file that has just been looked at; `refused` says why it goes through Node's streams. */
 export function sendFile(exchange: Exchange, candidate: Candidate, body: Body, refused?: string): void {
