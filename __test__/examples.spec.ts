@@ -186,3 +186,20 @@ test('serve serves its file again and again, and answers 404 where there is none
     }
   }
 })
+
+test('serve-static serves the files of a directory', async (t) => {
+  const { source, path } = files(t, LARGE)
+  const [node = '', ...args] = example('serve-static')
+  const child = spawn(node, [...args, path('.'), '0'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  t.teardown(() => child.kill())
+  const [url] = (await once(createInterface(child.stdout), 'line')) as [string]
+  for (const [name, status] of [
+    ['source', 200],
+    ['missing', 404],
+  ] as const) {
+    const [res] = (await once(get(url + name), 'response')) as [IncomingMessage]
+    const body = await buffer(res)
+    t.is(res.statusCode, status)
+    if (status === 200) t.is(sha256(body), sha256(source))
+  }
+})

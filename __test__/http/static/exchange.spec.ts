@@ -8,7 +8,7 @@ import { application, ask, makeRoot, put } from '../../helpers/static-server.js'
 import { pathFor } from '../../helpers/files.js'
 import { until } from '../../helpers/wait.js'
 import { run } from '../../helpers/children.js'
-import { HttpClient } from '../../helpers/http-client.js'
+import type { HttpClient } from '../../helpers/http-client.js'
 import { serve } from '../../helpers/http-server.js'
 
 test('an error of the file system says what was asked for, and may not be shown', async (t) => {
