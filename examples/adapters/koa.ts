@@ -18,15 +18,17 @@ function files(root: string, options?: ServeStaticOptions): Middleware {
     const { req, res } = context
     // Koa answers 404 unless it is told otherwise, and leaves this response alone once it is answered elsewhere.
     res.statusCode = 200
-    const isHandedOn = await new Promise<boolean>((resolve, reject) => {
+    let failure: unknown
+    const isHandedOn = await new Promise<boolean>((resolve) => {
       res.once('close', () => {
         resolve(false)
       })
       serve(req, res, (error) => {
-        if (error === undefined) resolve(true)
-        else reject(error instanceof Error ? error : new Error(String(error)))
+        failure = error
+        resolve(true)
       })
     })
+    if (failure !== undefined) throw failure as Error
     context.respond = isHandedOn
     if (!isHandedOn) return
     context.status = 404
