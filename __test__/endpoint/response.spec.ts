@@ -131,6 +131,20 @@ test('a response whose connection is gone is gone', (t) => {
   t.deepEqual([destroyed, disconnected, fine].map(isGone), [true, true, false])
 })
 
+test('whoever corked a response may uncork it once more, and it can be corked again', (t) => {
+  const res = response()
+  res.cork()
+  res.cork()
+  uncork(res)
+  res.uncork()
+  res.uncork()
+  t.is(res.writableCorked, 0)
+  res.cork()
+  t.is(res.writableCorked, 1)
+  res.uncork()
+  t.is(res.writableCorked, 0)
+})
+
 test('uncorking pulls every cork, of the response and of its socket', (t) => {
   const res = response()
   res.assignSocket(new Socket())

@@ -56,10 +56,21 @@ export function composeHead(res: ServerResponse, length: number, fields?: Outgoi
   res.writeHead(res.statusCode)
 }
 
-/** Behind a cork Node's own streams would wait for a 'drain' that does not come; ending a response pulls it too. */
+/**
+ * Behind a cork Node's own streams would wait for a 'drain' that does not come; ending a response pulls it too. Whoever
+ * has corked the response will pull once more, which Node counts below zero, and Node 26 then waits all the same.
+ */
 export function uncork(res: ServerResponse): void {
-  for (const stream of [res, res.socket]) {
-    while (stream !== null && stream.writableCorked > 0) stream.uncork()
+  let pulled = 0
+  for (; res.writableCorked > 0; pulled++) res.uncork()
+  while (res.socket !== null && res.socket.writableCorked > 0) res.socket.uncork()
+  if (pulled > 0) ignoreUncorks(res, pulled)
+}
+
+function ignoreUncorks(res: ServerResponse, count: number): void {
+  const own = res as { uncork?: unknown }
+  own.uncork = (): void => {
+    if (--count === 0) delete own.uncork
   }
 }
 
