@@ -61,16 +61,16 @@ export function composeHead(res: ServerResponse, length: number, fields?: Outgoi
  * has corked the response will pull once more, which Node counts below zero, and Node 26 then waits all the same.
  */
 export function uncork(res: ServerResponse): void {
-  let pulled = 0
-  for (; res.writableCorked > 0; pulled++) res.uncork()
-  while (res.socket !== null && res.socket.writableCorked > 0) res.socket.uncork()
-  if (pulled > 0) ignoreUncorks(res, pulled)
+  if (res.writableCorked > 0) keepAboveZero(res)
+  for (const stream of [res, res.socket]) {
+    while (stream !== null && stream.writableCorked > 0) stream.uncork()
+  }
 }
 
-function ignoreUncorks(res: ServerResponse, count: number): void {
-  const own = res as { uncork?: unknown }
-  own.uncork = (): void => {
-    if (--count === 0) delete own.uncork
+function keepAboveZero(res: ServerResponse): void {
+  const pull = res.uncork.bind(res)
+  res.uncork = () => {
+    if (res.writableCorked > 0) pull()
   }
 }
 
