@@ -27,7 +27,7 @@ export async function cold(options: Options): Promise<Goal[]> {
   try {
     await client.ask({ learn: NAMES, root: directory }, 120)
     const idle = monitorEventLoopDelay({ resolution: 1 })
-    const runs = await withRivals(directory, (rivals) =>
+    const runs = await withRivals('server.ts', [directory], (rivals) =>
       compare(rivals, client, directory, options.runs, idle),
     )
     console.log(coldTable(runs))

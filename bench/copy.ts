@@ -5,22 +5,16 @@ import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { copyFile, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { performance } from 'node:perf_hooks'
 import { pipeline } from 'node:stream/promises'
 import { transfer } from 'zcio'
 import { MiB, sizeName, temporaryDirectory, writeRandomFile } from './helpers/files.js'
 import { figure, median, medianRatio, say, table, times, type Goal } from './helpers/report.js'
+import { startUsage, type Usage } from './helpers/usage.js'
 import type { Options } from './options.js'
 
 const SIZE = 1024 * MiB
 
-interface Run {
-  /** ms from the first call to the last promise. */
-  wall: number
-  /** ms of CPU, of all threads. */
-  cpu: number
-  /** Part of the time in which the event loop was busy. */
-  loop: number
+interface Run extends Usage {
   mechanism: string
 }
 
@@ -79,12 +73,9 @@ export async function copy({ runs, directory }: Options): Promise<Goal[]> {
 }
 
 async function measure(way: Way, source: string, sink: string): Promise<Run> {
-  const [cpu, loop, started] = [process.cpuUsage(), performance.eventLoopUtilization(), performance.now()]
+  const spent = startUsage()
   const mechanism = await WAYS[way](source, sink)
-  const wall = performance.now() - started
-  const { user, system } = process.cpuUsage(cpu)
-  const { utilization } = performance.eventLoopUtilization(loop)
-  return { wall, cpu: (user + system) / 1000, loop: utilization, mechanism }
+  return { ...spent(), mechanism }
 }
 
 async function sha256(path: string): Promise<string> {
@@ -101,7 +92,7 @@ function copyTable(result: Record<Way, Run[]>): string {
       way,
       figure(median(walls)),
       `${figure(Math.min(...walls))}–${figure(Math.max(...walls))}`,
-      figure(median(runs.map((run) => run.cpu))),
+      figure(median(runs.map((run) => run.cpu)) / 1000),
       median(runs.map((run) => run.loop)).toFixed(2),
       runs[0]?.mechanism ?? '',
       way === 'fs.copyFile' ? '' : times(ratio(result, way)),

@@ -55,7 +55,7 @@ export async function http(options: Options): Promise<Goal[]> {
   const results = new Map<number, Runs>()
   for (const size of SIZES) {
     const work = (rivals: Rivals): Promise<Runs> => compare(rivals, loader, directory, size, options)
-    results.set(size.bytes, await withRivals(directory, work))
+    results.set(size.bytes, await withRivals('server.ts', [directory], work))
   }
   await loader.stop()
   const { runs, seconds } = options

@@ -6,9 +6,10 @@ import { copy } from './copy.js'
 import { goalTable, machine, type Goal } from './helpers/report.js'
 import { http } from './http.js'
 import { readOptions, usage, type Options, type Suite } from './options.js'
+import { relay } from './relay.js'
 import { syscalls } from './syscalls.js'
 
-const SUITES: Record<string, Suite> = { http, copy, syscalls }
+const SUITES: Record<string, Suite> = { http, copy, syscalls, relay }
 
 const options = read()
 if (options === undefined) console.log(usage(Object.keys(SUITES)))

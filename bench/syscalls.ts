@@ -41,7 +41,7 @@ export async function syscalls({ directory }: Options): Promise<Goal[]> {
 
 async function trace(kind: Kind, root: string, output: string): Promise<Calls[]> {
   say(`syscalls: ${kind}`)
-  const rival = await startRival(kind, root, ['strace', '-f', '-qq', '-s', '16', '-o', output])
+  const rival = await startRival(kind, 'server.ts', [root], ['strace', '-f', '-qq', '-s', '16', '-o', output])
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   try {
     for (let i = 0; i < REQUESTS; i++) {

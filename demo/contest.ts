@@ -61,7 +61,7 @@ export async function withContest<T>(
   const client = await startChild('client.ts', [], pins().client)
   try {
     await client.ask({ learn: entries.map(({ name }) => name), root: directory })
-    return await withRivals(directory, (rivals) =>
+    return await withRivals('server.ts', [directory], (rivals) =>
       work({
         check: () => check(client, rivals, entries),
         race: (entry) => race(client, rivals, entry),

@@ -1,6 +1,6 @@
 // The two servers that are compared, each a process of its own on the same core, and what one run cost them.
 
-import { pins, startChild } from './children.js'
+import { pins, startChild, type Child } from './children.js'
 
 export const KINDS = ['streams', 'zcio'] as const
 export type Kind = (typeof KINDS)[number]
@@ -20,24 +20,26 @@ export interface Cost {
 }
 
 /** A server that waits to be measured. */
-export interface Rival {
-  readonly kind: Kind
+export interface Rival<K extends string = Kind> {
+  readonly kind: K
   readonly port: number
   readonly pid: number
   /** Lets `work` load the server, and tells what that cost it. */
   measure: <T>(work: () => Promise<T>, watchDelay?: boolean) => Promise<T & { cost: Cost }>
+  ask: Child['ask']
   stop: () => Promise<void>
 }
 
 export type Rivals = Record<Kind, Rival>
 
-/** Starts one server over the files that are in a directory now. */
-export async function startRival(
-  kind: Kind,
-  directory: string,
+/** Starts one server, which gets its kind and these arguments. */
+export async function startRival<K extends string>(
+  kind: K,
+  module: string,
+  args: string[],
   prefix: string[] = pins().server,
-): Promise<Rival> {
-  const child = await startChild('server.ts', [kind, directory], prefix)
+): Promise<Rival<K>> {
+  const child = await startChild(module, [kind, ...args], prefix)
   const { port } = await child.ask<{ port: number }>({ ask: 'port' })
   return {
     kind,
@@ -49,15 +51,20 @@ export async function startRival(
       const cost = await child.ask<Cost>({ ask: 'end' })
       return { ...result, cost }
     },
+    ask: child.ask,
     stop: child.stop,
   }
 }
 
 /** Starts both, for as long as `work` takes. */
-export async function withRivals<T>(directory: string, work: (rivals: Rivals) => Promise<T>): Promise<T> {
+export async function withRivals<T>(
+  module: string,
+  args: string[],
+  work: (rivals: Rivals) => Promise<T>,
+): Promise<T> {
   const rivals = {
-    streams: await startRival('streams', directory),
-    zcio: await startRival('zcio', directory),
+    streams: await startRival('streams', module, args),
+    zcio: await startRival('zcio', module, args),
   }
   try {
     return await work(rivals)

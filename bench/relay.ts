@@ -1,0 +1,149 @@
+// A TCP proxy: `a.pipe(b); b.pipe(a)` against `bridge(a, b)`, on one core, with both ends of the relay on the other.
+// What idle connections cost is in idle.ts.
+
+import { startChild, pins, type Child } from './helpers/children.js'
+import { KiB, MiB } from './helpers/files.js'
+import type { Send, Sent } from './helpers/peers.js'
+import { figure, fraction, median, medianRatio, say, table, times, type Goal } from './helpers/report.js'
+import {
+  errorsOf,
+  KINDS,
+  mechanismOf,
+  turns,
+  withRivals,
+  type Kind,
+  type Rival,
+  type Rivals,
+} from './helpers/rivals.js'
+import { idle } from './idle.js'
+import type { Options } from './options.js'
+
+/** Connections at a time, and the bytes of each; as many as there is time for where it says none. */
+const CROWDS = [{ connections: 1 }, { connections: 16 }, { connections: 512, bytes: 256 * KiB }]
+
+/** One run of one proxy. */
+interface Run {
+  /** Bytes in a second. */
+  rate: number
+  /** Seconds of the proxy's CPU for one GB. */
+  cpu: number
+  loop: number
+  mechanism: string
+}
+
+type Runs = Record<Kind, Run[]>
+
+export async function relay(options: Options): Promise<Goal[]> {
+  const peers = await startChild('peers.ts', [], pins().client)
+  const { port } = await peers.ask<{ port: number }>({ ask: 'port' })
+  const results = new Map<number, Runs>()
+  for (const crowd of CROWDS) {
+    const work = (rivals: Rivals): Promise<Runs> => compare(rivals, peers, crowd, options)
+    results.set(crowd.connections, await withRivals('proxy.ts', [`${port}`], work))
+  }
+  const { runs, seconds } = options
+  console.log(`\n## A TCP proxy\n\n${runs} runs of ${seconds} s each, in turns; medians.\n`)
+  console.log(relayTable(results))
+  const goals = [...relayGoals(results), ...(await idle(peers, port, options))]
+  await peers.stop()
+  return goals
+}
+
+async function compare(
+  rivals: Rivals,
+  peers: Child,
+  crowd: Pick<Send, 'connections' | 'bytes'>,
+  { runs, seconds }: Options,
+): Promise<Runs> {
+  const result: Runs = { streams: [], zcio: [] }
+  // The first round warms up, and has all bytes hashed.
+  for (const kind of KINDS) {
+    const connections = Math.min(16, crowd.connections)
+    await press(rivals[kind], peers, { connections, bytes: 4 * MiB + 1, hash: true })
+  }
+  for (let run = 0; run < runs; run++) {
+    for (const kind of turns(run)) {
+      say(`relay ${crowd.connections}: run ${run + 1} of ${runs}, ${kind}`)
+      result[kind].push(await press(rivals[kind], peers, { ...crowd, seconds }))
+    }
+  }
+  say('')
+  return result
+}
+
+async function press(rival: Rival, peers: Child, what: Omit<Send, 'send'>): Promise<Run> {
+  const { port, kind } = rival
+  const patience = (what.seconds ?? 0) + 60
+  const { bytes, seconds, cost } = await rival.measure(() =>
+    peers.ask<Sent>({ send: port, ...what } satisfies Send, patience),
+  )
+  const [error] = errorsOf(cost)
+  if (error !== undefined) throw new Error(`${kind}: ${error}`)
+  return {
+    rate: bytes / seconds,
+    cpu: cost.cpu / 1e6 / (bytes / 1e9),
+    loop: cost.loop,
+    mechanism: mechanismOf(cost),
+  }
+}
+
+function relayTable(results: ReadonlyMap<number, Runs>): string {
+  const rows = CROWDS.flatMap(({ connections, bytes }) => {
+    const runs = results.get(connections)
+    if (!runs) return []
+    const name = bytes === undefined ? `${connections}` : `${connections}, of ${bytes / KiB} KiB each`
+    const { rate, cpu } = ratios(runs)
+    return [
+      [name, 'streams', ...cells(runs.streams), '', ''],
+      [name, 'zcio', ...cells(runs.zcio), times(rate), fraction(cpu)],
+    ]
+  })
+  const measured = ['MB/s', 'CPU s/GB', 'least–most', 'loop busy', 'moved by']
+  return table(['connections', 'proxy', ...measured, 'MB/s ratio', 'CPU ratio'], rows)
+}
+
+function cells(runs: readonly Run[]): string[] {
+  const cpu = runs.map((run) => run.cpu)
+  return [
+    figure(median(runs.map((run) => run.rate)) / 1e6),
+    figure(median(cpu)),
+    `${figure(Math.min(...cpu))}–${figure(Math.max(...cpu))}`,
+    median(runs.map((run) => run.loop)).toFixed(2),
+    runs.at(-1)?.mechanism ?? '',
+  ]
+}
+
+function ratios({ streams, zcio }: Runs): { rate: number; cpu: number } {
+  const of = (what: 'rate' | 'cpu'): number =>
+    medianRatio(
+      zcio.map((run) => run[what]),
+      streams.map((run) => run[what]),
+    )
+  return { rate: of('rate'), cpu: of('cpu') }
+}
+
+function relayGoals(results: ReadonlyMap<number, Runs>): Goal[] {
+  const runs = results.get(16) ?? { streams: [], zcio: [] }
+  const { rate, cpu } = ratios(runs)
+  const loop = median(runs.zcio.map((run) => run.loop))
+  return [
+    {
+      figure: 'proxy, 16 connections: CPU per GB, against pipes',
+      goal: '≤ 1/3.5',
+      measured: fraction(cpu),
+      isMet: cpu <= 1 / 3.5,
+    },
+    {
+      figure: 'proxy, 16 connections: MB/s, against pipes',
+      goal: '≥ 2.5 ×',
+      measured: times(rate),
+      isMet: rate >= 2.5,
+    },
+    {
+      figure: 'proxy, 16 connections: event loop busy',
+      goal: '≤ 0.10',
+      measured: loop.toFixed(2),
+      isMet: loop <= 0.1,
+    },
+  ]
+}
