@@ -13,9 +13,9 @@ const KINDS = ['bare', 'streams', 'zcio'] as const
 type Kind = (typeof KINDS)[number]
 
 /** Pairs that are there before anything is measured: what is loaded or set aside once is then. */
-const BEFORE = 500
+const BEFORE = 300
 /** Pairs whose growth is measured. */
-const MORE = 1500
+const MORE = 1000
 /** Longer than the engine keeps a pipe that was used, in ms. */
 const KEPT = 3000
 /** All connections are joined by then, in ms. */

@@ -4,12 +4,14 @@
 import { capabilities, isSupported } from 'zcio'
 import { copy } from './copy.js'
 import { goalTable, machine, type Goal } from './helpers/report.js'
+import { fanout } from './fanout.js'
 import { http } from './http.js'
 import { readOptions, usage, type Options, type Suite } from './options.js'
+import { pipe } from './pipe.js'
 import { relay } from './relay.js'
 import { syscalls } from './syscalls.js'
 
-const SUITES: Record<string, Suite> = { http, copy, syscalls, relay }
+const SUITES: Record<string, Suite> = { http, copy, syscalls, relay, fanout, pipe }
 
 const options = read()
 if (options === undefined) console.log(usage(Object.keys(SUITES)))
