@@ -24,7 +24,7 @@ const { O_RDONLY, O_WRONLY, O_NONBLOCK } = constants
 serveParent(async ({ source, sinks }: Fan): Promise<Fanned> => {
   const from = 'file' in source ? createReadStream(source.file) : await open(source, O_RDONLY)
   const to = await Promise.all(
-    sinks.map((sink) => ('file' in sink ? createWriteStream(sink.file) : open(sink, O_WRONLY))),
+    sinks.map(async (sink) => ('file' in sink ? createWriteStream(sink.file) : open(sink, O_WRONLY))),
   )
   const spent = startUsage()
   if (kind === 'zcio') {
