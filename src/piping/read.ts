@@ -84,7 +84,7 @@ async function run(joint: Required<Joint>, size: number, byNode: Read): Promise<
     return false
   })
   unwatch()
-  if (account.bytes > 0) countRun(account.bytes)
+  if (account.sink) countRun(account.bytes)
   account.sink?.release()
   if (source.destroyed) return
   const missing = ended && account.sink?.declared !== undefined ? joint.look.left - account.bytes : 0

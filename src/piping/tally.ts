@@ -5,7 +5,7 @@ import type { Reason } from './conditions.js'
 
 /** What has been counted since the thread started. */
 export interface Tally {
-  /** Runs of the engine that moved bytes between two streams. */
+  /** Runs of the engine between two streams, be it that they were interrupted before the first byte. */
   runs: number
   /** Bytes that they moved, and those of `reads`. */
   bytes: number
