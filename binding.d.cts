@@ -56,8 +56,8 @@ export declare class Engine {
    * were read from the source before, to go first.
    */
   fanOut(source: Descriptor, sinks: Array<Descriptor>, start: Offset, length: Offset, dropFailed: boolean, sinkTimeout: number, head?: Buffer | undefined | null): number
-  /** Bytes moved so far, or -1 for a transfer that is over. */
-  bytes(id: number): number
+  /** Bytes moved so far, of a bridge in this direction; -1 for a transfer that is over. */
+  bytes(id: number, direction: number): number
   /** Asks a transfer to stop. */
   cancel(id: number): void
   /** Takes one socket away from a fan-out, the source (0) or a sink, which JavaScript has destroyed. */

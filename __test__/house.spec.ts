@@ -7,6 +7,7 @@ const project = house.readProject()
 const withoutSpec: Record<string, string> = {
   'src/endpoint/lent.ts': 'types',
   'src/endpoint/stream.ts': 'fallback.spec.ts',
+  'src/hold-process.ts': 'engine.spec.ts, calls.spec.ts',
   'src/http/index.ts': 're-exports',
   'src/http/response.ts': 'types',
   'src/http/static/candidate.ts': 'types',

@@ -1,11 +1,12 @@
 // Single calls that may have to wait: attempted at once, else the engine's, and their promises settled here.
 //
-// One native Calls per JavaScript thread, made by the first call. Its threadsafe function never holds the event loop;
-// a timer does, and only while a call is under way. What is called, and with what, is primitives.ts' and pages.ts'.
+// One native Calls per JavaScript thread, made by the first call. What is called, and with what, is primitives.ts'
+// and pages.ts'.
 
 import { constants as os } from 'node:os'
 import { binding, type NativeCallEnding, type NativeCallFailure, type NativeCalls } from './binding.js'
 import { systemError, zcioError, type Side } from './errors.js'
+import { holdProcess, letGoOfProcess } from './hold-process.js'
 
 /** What a call is made on: a descriptor, or an object that has one, which is kept from the collector meanwhile. */
 type End = number | { readonly fd: number }
@@ -21,7 +22,6 @@ interface Pending {
 }
 
 let native: NativeCalls | undefined
-let keepAlive: NodeJS.Timeout | undefined
 let lastId = 0
 const pending = new Map<number, Pending>()
 
@@ -54,14 +54,8 @@ function settle(endings: NativeCallEnding[]): void {
     pending.delete(id)
     if (failure === undefined) call?.resolve(bytes)
     else call?.reject(explain(call.syscall, failure))
+    letGoOfProcess()
   }
-  if (pending.size === 0) keepAlive?.unref()
-}
-
-/** A timer that never fires: what the event loop waits for while a call waits elsewhere. */
-function holdProcess(): void {
-  keepAlive ??= setInterval(() => undefined, 0x7fff_ffff)
-  keepAlive.ref()
 }
 
 function explain(syscall: string, { cause, errno, detail, side, bytes }: NativeCallFailure): Error {

@@ -1,7 +1,6 @@
 // This thread's door to the reactor: starts transfers, settles their promises, keeps the process alive meanwhile.
 //
-// One native Engine per JavaScript thread, made by the first transfer. Its threadsafe function never holds the
-// event loop; a timer does, and only while a transfer runs.
+// One native Engine per JavaScript thread, made by the first transfer.
 
 import { constants as os } from 'node:os'
 import { binding, type NativeEnding, type NativeEngine, type NativeSink } from './binding.js'
@@ -13,6 +12,7 @@ import {
   type Side,
   type TransferError,
 } from './errors.js'
+import { holdProcess, letGoOfProcess } from './hold-process.js'
 import type { Bytes } from './options.js'
 
 /** What one transfer on descriptors is to do. The engine duplicates them at once. */
@@ -68,7 +68,6 @@ export interface Run {
 }
 
 let engine: NativeEngine | undefined
-let keepAlive: NodeJS.Timeout | undefined
 const pending = new Map<number, (outcome: Outcome) => void>()
 
 /** Starts a transfer. */
@@ -86,7 +85,7 @@ export function start(job: Job): Run {
     job.head,
     job.disable,
   )
-  return follow(running, id)
+  return follow(running, id, 0)
 }
 
 /** Two connected sockets to be joined. */
@@ -104,7 +103,7 @@ export interface Joint {
 export function join({ a, b, aHead, bHead, idleTimeout }: Joint): [Run, Run] {
   const running = native()
   const id = running.bridge(a, b, aHead, bHead, idleTimeout)
-  return [follow(running, id), follow(running, id + 1)]
+  return [follow(running, id, 0), follow(running, id + 1, 1)]
 }
 
 /** A source that is to reach many sinks. */
@@ -141,7 +140,7 @@ export function fanOut({
   const shutDown = (end: number): void => {
     running.shutDown(id, end)
   }
-  return Object.assign(follow(running, id), { shutDown })
+  return Object.assign(follow(running, id, 0), { shutDown })
 }
 
 function native(): NativeEngine {
@@ -149,13 +148,14 @@ function native(): NativeEngine {
   return engine
 }
 
-function follow(running: NativeEngine, id: number): Run {
+/** `direction`: which of a bridge's. */
+function follow(running: NativeEngine, id: number, direction: 0 | 1): Run {
   const ended = new Promise<Outcome>((resolve) => pending.set(id, resolve))
-  if (pending.size === 1) holdProcess()
+  holdProcess()
   let bytes = 0
   return {
     ended,
-    bytes: () => (bytes = Math.max(bytes, running.bytes(id))),
+    bytes: () => (bytes = Math.max(bytes, running.bytes(id, direction))),
     cancel: () => {
       running.cancel(id)
     },
@@ -170,14 +170,8 @@ function settle(endings: NativeEnding[]): void {
     const resolve = pending.get(ending.id)
     pending.delete(ending.id)
     resolve?.(translate(ending))
+    letGoOfProcess()
   }
-  if (pending.size === 0) keepAlive?.unref()
-}
-
-/** A timer that never fires: what the event loop waits for while bytes move elsewhere. */
-function holdProcess(): void {
-  keepAlive ??= setInterval(() => undefined, 0x7fff_ffff)
-  keepAlive.ref()
 }
 
 function translate(ending: NativeEnding): Outcome {

@@ -16,9 +16,10 @@ use zcio::{
     Call, Cause, Endpoint, Errno, Facts, Failure, Fd, Gift, Kind, Linux, Operation, Reactor, Side, Task,
 };
 
-use crate::call_port::Port;
-use crate::convert::{Descriptor, Offset, length};
+use crate::convert::{Descriptor, Offset, exact, length};
+use crate::ending::explain;
 use crate::pages::pages_of;
+use crate::port::Port;
 
 /// How a call ended that did not end at once.
 #[napi(object, object_from_js = false)]
@@ -172,13 +173,9 @@ impl Calls {
         }
         let reactor = Reactor::global()
             .map_err(|errno| Failure::early(Cause::System { errno, call: "epoll_create1" }, None))?;
-        let port = Arc::downgrade(&self.port);
+        let on_end = self.port.receiver(move |port, ended| port.post(id, ended));
         let mut tickets = self.port.tickets();
-        let ticket = reactor.carry_out(into_owned(task)?, move |ended| {
-            if let Some(port) = port.upgrade() {
-                port.post(id, ended);
-            }
-        });
+        let ticket = reactor.carry_out(into_owned(task)?, on_end);
         tickets.insert(id, ticket.map_err(|ended| ended.expect_err("refused"))?);
         Ok(None)
     }
@@ -210,7 +207,7 @@ fn pipe_end(pipe: &Descriptor) -> std::result::Result<Endpoint<Fd<'_>>, Failure>
 fn answer(result: std::result::Result<Option<usize>, Failure>) -> Answer {
     match result {
         Ok(moved) => moved.map(|bytes| Either::A(exact(bytes as u64))),
-        Err(failure) => Some(Either::B(explain(&failure))),
+        Err(failure) => Some(Either::B(failed(&failure))),
     }
 }
 
@@ -218,24 +215,13 @@ fn translate(id: u32, ended: Ended) -> NativeCallEnding {
     match ended {
         Ok(moved) => NativeCallEnding { id, bytes: exact(moved as u64), failure: None },
         Err(failure) => {
-            NativeCallEnding { id, bytes: exact(failure.outcome.bytes), failure: Some(explain(&failure)) }
+            NativeCallEnding { id, bytes: exact(failure.outcome.bytes), failure: Some(failed(&failure)) }
         }
     }
 }
 
-fn explain(failure: &Failure) -> NativeCallFailure {
-    let (cause, errno, detail) = match failure.cause {
-        Cause::System { errno, call } => ("SYSTEM", Some(errno.raw()), Some(call)),
-        Cause::Unsupported(what) => ("UNSUPPORTED", None, Some(what)),
-        Cause::Blocking => ("BLOCKING", None, None),
-        Cause::Busy => ("BUSY", None, None),
-        Cause::Canceled | Cause::CopyRequired | Cause::TimedOut => ("CANCELED", None, None),
-    };
+fn failed(failure: &Failure) -> NativeCallFailure {
+    let (cause, errno, detail) = explain(failure.cause);
     let bytes = exact(failure.outcome.bytes);
     NativeCallFailure { cause, errno, detail, side: failure.side.map(Side::name), bytes }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "exact to 2^53, as all counts")]
-const fn exact(bytes: u64) -> f64 {
-    bytes as f64
 }

@@ -111,3 +111,9 @@ pub fn pages_buffer<'env, T: 'env + AsRef<Pages>>(
     let buffer = unsafe { BufferSlice::from_external(env, address, length, owner, |_, owner| drop(owner)) }?;
     Ok(ptr::eq(buffer.as_ptr(), address).then_some(buffer))
 }
+
+/// A count of bytes as a number of JavaScript's.
+#[allow(clippy::cast_precision_loss, reason = "exact to 2^53, as all counts")]
+pub const fn exact(bytes: u64) -> f64 {
+    bytes as f64
+}

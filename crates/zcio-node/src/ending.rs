@@ -4,6 +4,8 @@ use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 use zcio::{Cause, Ending, Fallback, FanOutEnding, Side, SinkEnding};
 
+use crate::convert::exact;
+
 /// How one transfer ended.
 #[napi(object, object_from_js = false)]
 pub struct NativeEnding {
@@ -76,10 +78,10 @@ fn transfer(id: u32, ending: Ending) -> NativeEnding {
         Ok(outcome) => (outcome, None, None),
         Err(failure) => (failure.outcome, Some(failure.cause), failure.side),
     };
-    let (failure, errno, detail) = explain(cause);
+    let (failure, errno, detail) = explain_any(cause);
     NativeEnding {
         id,
-        bytes: number(outcome.bytes),
+        bytes: exact(outcome.bytes),
         mechanism: outcome.mechanism.name(),
         fallbacks: outcome.fallbacks.into_iter().map(fallback).collect(),
         failure,
@@ -94,10 +96,10 @@ fn transfer(id: u32, ending: Ending) -> NativeEnding {
 fn fan_out(id: u32, ending: FanOutEnding) -> NativeEnding {
     let FanOutEnding { bytes, sinks, failure, fallbacks, residual: taken } = ending;
     let side = failure.and_then(|(_, end)| end).map(|end| if end == 0 { Side::Source } else { Side::Sink });
-    let (failure, errno, detail) = explain(failure.map(|(cause, _)| cause));
+    let (failure, errno, detail) = explain_any(failure.map(|(cause, _)| cause));
     NativeEnding {
         id,
-        bytes: number(bytes),
+        bytes: exact(bytes),
         mechanism: sinks.iter().map(|sink| sink.mechanism).max().map_or("splice", zcio::Mechanism::name),
         fallbacks: fallbacks.into_iter().map(fallback).collect(),
         failure,
@@ -110,23 +112,27 @@ fn fan_out(id: u32, ending: FanOutEnding) -> NativeEnding {
 }
 
 fn sink(SinkEnding { bytes, mechanism, failure }: SinkEnding) -> NativeSink {
-    let (failure, errno, detail) = explain(failure);
-    NativeSink { bytes: number(bytes), mechanism: mechanism.name(), failure, errno, detail }
+    let (failure, errno, detail) = explain_any(failure);
+    NativeSink { bytes: exact(bytes), mechanism: mechanism.name(), failure, errno, detail }
 }
 
-type Explained = (Option<&'static str>, Option<i32>, Option<&'static str>);
-
-fn explain(cause: Option<Cause>) -> Explained {
+/// A cause: its name, its error number, and the call or the reason.
+pub fn explain(cause: Cause) -> (&'static str, Option<i32>, Option<&'static str>) {
     match cause {
-        None => (None, None, None),
-        Some(Cause::System { errno, call }) => (Some("SYSTEM"), Some(errno.raw()), Some(call)),
-        Some(Cause::Unsupported(why)) => (Some("UNSUPPORTED"), None, Some(why)),
-        Some(Cause::CopyRequired) => (Some("COPY_REQUIRED"), None, None),
-        Some(Cause::Blocking) => (Some("BLOCKING"), None, None),
-        Some(Cause::Busy) => (Some("BUSY"), None, None),
-        Some(Cause::Canceled) => (Some("CANCELED"), None, None),
-        Some(Cause::TimedOut) => (Some("TIMED_OUT"), None, None),
+        Cause::System { errno, call } => ("SYSTEM", Some(errno.raw()), Some(call)),
+        Cause::Unsupported(why) => ("UNSUPPORTED", None, Some(why)),
+        Cause::CopyRequired => ("COPY_REQUIRED", None, None),
+        Cause::Blocking => ("BLOCKING", None, None),
+        Cause::Busy => ("BUSY", None, None),
+        Cause::Canceled => ("CANCELED", None, None),
+        Cause::TimedOut => ("TIMED_OUT", None, None),
     }
+}
+
+fn explain_any(cause: Option<Cause>) -> (Option<&'static str>, Option<i32>, Option<&'static str>) {
+    let Some(cause) = cause else { return (None, None, None) };
+    let (failure, errno, detail) = explain(cause);
+    (Some(failure), errno, detail)
 }
 
 fn fallback(Fallback { mechanism, code }: Fallback) -> NativeFallback {
@@ -135,9 +141,4 @@ fn fallback(Fallback { mechanism, code }: Fallback) -> NativeFallback {
 
 fn residual(bytes: Vec<u8>) -> Option<Buffer> {
     (!bytes.is_empty()).then(|| Buffer::from(bytes))
-}
-
-#[allow(clippy::cast_precision_loss, reason = "exact to 2^53, as all counts")]
-const fn number(bytes: u64) -> f64 {
-    bytes as f64
 }

@@ -11,7 +11,6 @@
 #![allow(clippy::needless_pass_by_value, reason = "Node-API hands values over")]
 
 mod beneath;
-mod call_port;
 mod calls;
 mod config;
 mod convert;

@@ -3,11 +3,11 @@
 use napi::bindgen_prelude::Either;
 use napi_derive::napi;
 use zcio::transfer::plan::{self, Rung};
-use zcio::{Facts, Failure, Mechanism, Request, Side, config, sys};
+use zcio::{Facts, Failure, Side, config, sys};
 
 use crate::convert::{Descriptor, Offset};
 use crate::ending::{NativeEnding, Over};
-use crate::transfer::facts;
+use crate::transfer::{facts, request};
 
 /// An end that may not be open yet.
 #[napi(object, object_to_js = false)]
@@ -52,15 +52,7 @@ pub fn plan(
     snapshot: bool,
     disable: Option<Vec<String>>,
 ) -> Either<Vec<NativeRung>, NativeEnding> {
-    let request = Request {
-        start: start.0,
-        sink_start: sink_start.0,
-        length: length.0,
-        fallback,
-        snapshot,
-        asynchronous: true,
-        switched_off: disable.into_iter().flatten().filter_map(|name| Mechanism::named(&name)).collect(),
-    };
+    let request = request(start, sink_start, length, fallback, snapshot, disable);
     let planned = facts_of(&source, Side::Source)
         .and_then(|source| plan::plan(&source, &facts_of(&sink, Side::Sink)?, request));
     match planned {

@@ -1,9 +1,7 @@
 //! Transfers, bridges and fan-outs on the reactor, as seen from one JavaScript environment.
 //!
-//! An [`Engine`] belongs to the thread that made it (Node's main thread, or a worker). Endings cross over in
-//! batches through one threadsafe function, which never keeps the process alive: that is decided in TypeScript.
-//! When the environment goes, its clean-up hook closes the [`Port`] under the lock that every sender takes: after
-//! that nothing calls into it, and what it had under way is cancelled.
+//! An [`Engine`] belongs to the thread that made it (Node's main thread, or a worker). Endings come back through a
+//! [`Port`].
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -17,14 +15,14 @@ use zcio::{
     Reactor, Request, Side, Transfer,
 };
 
-use crate::convert::{Descriptor, Offset};
+use crate::convert::{Descriptor, Offset, exact};
 use crate::ending::{NativeEnding, Over};
-use crate::port::{Entry, Port, lock};
+use crate::port::Port;
 
 /// The transfers of one environment.
 #[napi]
 pub struct Engine {
-    port: Arc<Port>,
+    port: Arc<Port<Over, NativeEnding>>,
     next_id: u32,
 }
 
@@ -34,16 +32,7 @@ impl Engine {
     #[napi(constructor)]
     #[allow(clippy::trivially_copy_pass_by_ref, reason = "napi hands it over so")]
     pub fn new(env: &Env, on_end: Function<Vec<NativeEnding>, ()>) -> Result<Self> {
-        let port = Arc::new(Port::default());
-        let weak = Arc::downgrade(&port);
-        let waker = on_end
-            .build_threadsafe_function::<()>()
-            .weak::<true>()
-            .callee_handled::<false>()
-            .build_callback(move |_| Ok(weak.upgrade().map_or_else(Vec::new, |port| port.take())))?;
-        *lock(&port.waker) = Some(waker);
-        env.add_env_cleanup_hook(Arc::clone(&port), |port| port.close())?;
-        Ok(Self { port, next_id: 0 })
+        Ok(Self { port: Port::open(*env, on_end, |id, over: Over| over.translate(id))?, next_id: 0 })
     }
 
     /// Starts a transfer and returns its id; whatever becomes of it, one ending follows, after this call.
@@ -69,15 +58,7 @@ impl Engine {
         disable: Option<Vec<String>>,
     ) -> u32 {
         let id = self.take_id();
-        let request = Request {
-            start: start.0,
-            sink_start: sink_start.0,
-            length: length.0,
-            fallback,
-            snapshot,
-            asynchronous: true,
-            switched_off: disable.into_iter().flatten().filter_map(|name| Mechanism::named(&name)).collect(),
-        };
+        let request = request(start, sink_start, length, fallback, snapshot, disable);
         let head = head.map_or_else(Vec::new, |head| head.to_vec());
         if let Err(failure) = self.submit(id, &source, &sink, request, is_sink_socket, head) {
             self.port.post(id, Over::Transfer(Err(failure)));
@@ -154,15 +135,9 @@ impl Engine {
                 return Err(failure);
             }
         };
-        let port = Arc::downgrade(&self.port);
-        // Held over the submission: the ending of a quick transfer waits here until its ticket is known.
-        let mut tickets = lock(&self.port.tickets);
-        let ticket = reactor.submit(transfer, move |ending| {
-            if let Some(port) = port.upgrade() {
-                port.post(id, Over::Transfer(ending));
-            }
-        })?;
-        tickets.insert(id, Entry { ticket, direction: 0 });
+        let on_end = self.port.receiver(move |port, ending| port.post(id, Over::Transfer(ending)));
+        let mut tickets = self.port.tickets();
+        tickets.insert(id, reactor.submit(transfer, on_end)?);
         Ok(())
     }
 
@@ -172,18 +147,13 @@ impl Engine {
         bridge: Bridge<Linux<'static>>,
     ) -> std::result::Result<(), Failure> {
         let reactor = reactor()?;
-        let port = Arc::downgrade(&self.port);
-        let mut tickets = lock(&self.port.tickets);
-        let submitted = reactor.carry_out(bridge, move |BridgeEnding { a_to_b, b_to_a }| {
-            if let Some(port) = port.upgrade() {
-                port.post(ids[0], Over::Transfer(a_to_b));
-                port.post(ids[1], Over::Transfer(b_to_a));
-            }
+        let on_end = self.port.receiver(move |port, BridgeEnding { a_to_b, b_to_a }| {
+            port.post(ids[0], Over::Transfer(a_to_b));
+            port.post(ids[1], Over::Transfer(b_to_a));
         });
-        let ticket = submitted.map_err(|_| Failure::early(Cause::Busy, None))?;
-        for (direction, id) in ids.into_iter().enumerate() {
-            tickets.insert(id, Entry { ticket: ticket.clone(), direction });
-        }
+        let mut tickets = self.port.tickets();
+        let ticket = reactor.carry_out(bridge, on_end).map_err(|_| Failure::early(Cause::Busy, None))?;
+        tickets.extend(ids.map(|id| (id, ticket.clone())));
         Ok(())
     }
 
@@ -201,39 +171,32 @@ impl Engine {
         let refused = |(cause, _)| Failure::early(cause, None);
         let task = FanOut::new(source, sinks, request).map_err(refused)?.with_head(head.to_vec());
         let reactor = reactor()?;
-        let port = Arc::downgrade(&self.port);
-        let mut tickets = lock(&self.port.tickets);
-        let submitted = reactor.carry_out(task, move |ending| {
-            if let Some(port) = port.upgrade() {
-                port.post(id, Over::FanOut(ending));
-            }
-        });
-        let ticket = submitted.map_err(|_| Failure::early(Cause::Busy, None))?;
-        tickets.insert(id, Entry { ticket, direction: 0 });
+        let on_end = self.port.receiver(move |port, ending| port.post(id, Over::FanOut(ending)));
+        let mut tickets = self.port.tickets();
+        let ticket = reactor.carry_out(task, on_end).map_err(|_| Failure::early(Cause::Busy, None))?;
+        tickets.insert(id, ticket);
         Ok(())
     }
 
-    /// Bytes moved so far, or -1 for a transfer that is over.
+    /// Bytes moved so far, of a bridge in this direction; -1 for a transfer that is over.
     #[napi]
-    #[allow(clippy::cast_precision_loss, reason = "exact to 2^53, as all counts")]
-    pub fn bytes(&self, id: u32) -> f64 {
-        let tickets = lock(&self.port.tickets);
-        tickets.get(&id).map_or(-1.0, |Entry { ticket, direction }| ticket.progress()[*direction] as f64)
+    pub fn bytes(&self, id: u32, direction: u32) -> f64 {
+        self.port.tickets().get(&id).map_or(-1.0, |ticket| exact(ticket.progress()[direction as usize]))
     }
 
     /// Asks a transfer to stop.
     #[napi]
     pub fn cancel(&self, id: u32) {
-        if let Some(entry) = lock(&self.port.tickets).get(&id) {
-            entry.ticket.cancel();
+        if let Some(ticket) = self.port.tickets().get(&id) {
+            ticket.cancel();
         }
     }
 
     /// Takes one socket away from a fan-out, the source (0) or a sink, which JavaScript has destroyed.
     #[napi]
     pub fn shut_down(&self, id: u32, end: u32) {
-        if let Some(entry) = lock(&self.port.tickets).get(&id) {
-            entry.ticket.shut_down(end as usize);
+        if let Some(ticket) = self.port.tickets().get(&id) {
+            ticket.shut_down(end as usize);
         }
     }
 
@@ -241,9 +204,29 @@ impl Engine {
     /// learns of it now.
     #[napi]
     pub fn hang_up(&self, id: u32, is_sink: bool) {
-        if let Some(entry) = lock(&self.port.tickets).get(&id) {
-            entry.ticket.hang_up(usize::from(is_sink));
+        if let Some(ticket) = self.port.tickets().get(&id) {
+            ticket.hang_up(usize::from(is_sink));
         }
+    }
+}
+
+/// What is asked of a transfer, in the crate's words.
+pub fn request(
+    start: Offset,
+    sink_start: Offset,
+    length: Offset,
+    fallback: bool,
+    snapshot: bool,
+    disable: Option<Vec<String>>,
+) -> Request {
+    Request {
+        start: start.0,
+        sink_start: sink_start.0,
+        length: length.0,
+        fallback,
+        snapshot,
+        asynchronous: true,
+        switched_off: disable.into_iter().flatten().filter_map(|name| Mechanism::named(&name)).collect(),
     }
 }
 
