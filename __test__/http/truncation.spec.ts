@@ -3,6 +3,8 @@
 
 import test, { type ExecutionContext } from 'ava'
 import { appendFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs'
+import type { ServerResponse } from 'node:http'
+import type { TransferResult } from 'zcio'
 import { respondWithFile } from 'zcio/http'
 import { makeFile, memory, pattern, sha256, type TestFile } from '../helpers/files.js'
 import type { HttpClient } from '../helpers/http-client.js'
@@ -50,23 +52,26 @@ for (const [what, length] of [
   })
 }
 
+/** A server with no room left in the send buffer when it responds; `filling`: how much comes before the response. */
+async function serveBehindFull(t: ExecutionContext, path: string) {
+  let filled = 0
+  const respond = (res: ServerResponse): Promise<TransferResult> => {
+    if (res.socket) filled = fillSendBuffer(res.socket)
+    return respondWithFile(res, path)
+  }
+  const server = await serve(t, respond, { unix: true })
+  return { server, filling: () => filled }
+}
+
 test('a file that is truncated before its one call destroys the connection', async (t) => {
   const file = makeFile(65_535, 'one-call', memory())
-  let filling = 0
-  const server = await serve(
-    t,
-    (res) => {
-      if (res.socket) filling = fillSendBuffer(res.socket)
-      return respondWithFile(res, file.path)
-    },
-    { unix: true },
-  )
+  const { server, filling } = await serveBehindFull(t, file.path)
   const client = await server.connect()
   client.request()
   client.request()
   await until('the request', () => server.outcomes.length > 0)
   truncateSync(file.path, 10_000)
-  await client.take(filling)
+  await client.take(filling())
   t.is((await client.head()).headers['content-length'], '65535')
   t.true((await client.take(Infinity)).equals(file.bytes.subarray(0, 10_000)))
   t.like((await server.outcome()).error, { code: 'ERR_ZCIO_SOURCE_TRUNCATED', bytes: 10_000 })
@@ -74,20 +79,12 @@ test('a file that is truncated before its one call destroys the connection', asy
 
 test('a small file that has been read is sent as it was', async (t) => {
   const file = makeFile(10_000, 'small', memory())
-  let filling = 0
-  const server = await serve(
-    t,
-    (res) => {
-      if (res.socket) filling = fillSendBuffer(res.socket)
-      return respondWithFile(res, file.path)
-    },
-    { unix: true },
-  )
+  const { server, filling } = await serveBehindFull(t, file.path)
   const client = await server.connect()
   client.request()
   await until('the request', () => server.outcomes.length === 1)
   truncateSync(file.path, 0)
-  await client.take(filling)
+  await client.take(filling())
   const answer = await client.answer()
   t.true(answer.complete)
   t.is(answer.hash, sha256(file.bytes))

@@ -4,8 +4,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
 use std::thread::{self, JoinHandle};
@@ -83,6 +84,17 @@ pub fn receive(mut source: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
 /// Writes everything and closes, on a thread of its own.
 pub fn send(mut sink: impl Write + Send + 'static, content: Vec<u8>) -> JoinHandle<()> {
     thread::spawn(move || sink.write_all(&content).unwrap())
+}
+
+/// Writes everything, ends, and returns what came the other way.
+pub fn exchange(socket: &UnixStream, content: Vec<u8>) -> JoinHandle<Vec<u8>> {
+    let (mut writer, reader) = (socket.try_clone().unwrap(), socket.try_clone().unwrap());
+    thread::spawn(move || {
+        let received = receive(reader);
+        writer.write_all(&content).unwrap();
+        writer.shutdown(Shutdown::Write).unwrap();
+        received.join().unwrap()
+    })
 }
 
 /// Fills a nonblocking sink until it takes no more.

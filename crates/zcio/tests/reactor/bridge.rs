@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use zcio::{Bridge, BridgeEnding, Cause, Endpoint, Errno, Facts, Fd, Mechanism, Reactor, Ticket};
 
-use crate::common::{assert_same, bytes, eventually};
-use crate::socket;
+use crate::common::{assert_same, bytes, exchange};
+use crate::{comes_to_rest, socket};
 
 struct Joined {
     /// Whom the bridge connects.
@@ -38,35 +38,6 @@ fn join(heads: [Vec<u8>; 2], idle_timeout: Option<Duration>) -> Joined {
     let told = move |ending| drop(on_end.send(ending));
     let ticket = Reactor::global().unwrap().carry_out(bridge, told).expect("not busy");
     Joined { left, right, ticket, ending }
-}
-
-/// Writes it all, ends, and returns what came the other way.
-fn exchange(socket: &UnixStream, content: Vec<u8>) -> thread::JoinHandle<Vec<u8>> {
-    let (mut writer, mut reader) = (socket.try_clone().unwrap(), socket.try_clone().unwrap());
-    thread::spawn(move || {
-        let writing = thread::spawn(move || {
-            writer.write_all(&content).unwrap();
-            writer.shutdown(Shutdown::Write).unwrap();
-        });
-        let mut received = Vec::new();
-        reader.read_to_end(&mut received).unwrap();
-        writing.join().unwrap();
-        received
-    })
-}
-
-/// Waits until something has moved from left to right and no more does; returns how much.
-fn rest(ticket: &Ticket) -> u64 {
-    let (mut last, mut since) = (0, Instant::now());
-    let rests = eventually(|| {
-        let moved = ticket.progress()[0];
-        if moved != last {
-            (last, since) = (moved, Instant::now());
-        }
-        moved > 0 && since.elapsed() > Duration::from_millis(100)
-    });
-    assert!(rests);
-    last
 }
 
 #[test]
@@ -120,7 +91,7 @@ fn nothing_is_read_from_one_that_writes_faster_than_the_other_reads() {
         let _ = flood.write_all(&vec![7; 64 << 20]);
     });
     // It comes to rest, and the other direction does not.
-    let accepted = rest(&joined.ticket);
+    let accepted = comes_to_rest(&joined.ticket);
     assert!(accepted < 32 << 20);
     let mut left = joined.left.try_clone().unwrap();
     (&joined.right).write_all(b"still here").unwrap();
@@ -141,7 +112,7 @@ fn what_was_taken_and_not_accepted_comes_back() {
     let writing = thread::spawn(move || {
         let _ = writer.write_all(&sent);
     });
-    rest(&joined.ticket);
+    comes_to_rest(&joined.ticket);
     joined.ticket.cancel();
     let ending = joined.end();
     let outcome = ending.a_to_b.unwrap_err().outcome;

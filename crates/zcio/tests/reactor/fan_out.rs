@@ -13,8 +13,8 @@ use zcio::{
     Ticket, sys,
 };
 
-use crate::common::{assert_same, bytes, content, eventually, file, receive};
-use crate::socket;
+use crate::common::{assert_same, bytes, content, file, receive};
+use crate::{comes_to_rest, socket};
 
 struct Started {
     ticket: Ticket,
@@ -120,13 +120,8 @@ fn the_slowest_sink_sets_the_pace() {
     let sent = original.clone();
     let writing = thread::spawn(move || writer.write_all(&sent).unwrap());
     let received = receive(fast_peer);
-    let mut last = u64::MAX;
-    assert!(eventually(|| {
-        thread::sleep(Duration::from_millis(50));
-        let moved = started.ticket.bytes();
-        std::mem::replace(&mut last, moved) == moved && moved > 0
-    }));
-    assert!(last < 4 << 20, "{last}");
+    let rest = comes_to_rest(&started.ticket);
+    assert!(rest < 4 << 20, "{rest}");
     let mut slowly = Vec::new();
     slow_peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let reading = thread::spawn(move || {
@@ -192,12 +187,7 @@ fn what_was_taken_and_not_accepted_comes_back() {
     let sent = original.clone();
     let writing = thread::spawn(move || drop(writer.write_all(&sent)));
     let received = receive(fast_peer);
-    let mut last = u64::MAX;
-    assert!(eventually(|| {
-        thread::sleep(Duration::from_millis(50));
-        let moved = started.ticket.bytes();
-        std::mem::replace(&mut last, moved) == moved && moved > 0
-    }));
+    comes_to_rest(&started.ticket);
     started.ticket.cancel();
     let ending = started.end();
     assert_eq!(ending.failure, Some((Cause::Canceled, None)));

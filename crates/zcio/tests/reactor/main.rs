@@ -15,8 +15,9 @@ mod waiting;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use common::eventually;
 use zcio::{Ending, Endpoint, Facts, Failure, Reactor, Request, Ticket, Transfer};
 
 /// A transfer under way, and where its ending will arrive.
@@ -33,6 +34,20 @@ impl Started {
     fn is_under_way(&self) -> bool {
         self.ending.recv_timeout(Duration::from_millis(20)) == Err(RecvTimeoutError::Timeout)
     }
+}
+
+/// Waits until something has moved (of a bridge: from a to b) and no more does; returns how much.
+fn comes_to_rest(ticket: &Ticket) -> u64 {
+    let (mut last, mut since) = (0, Instant::now());
+    let rests = eventually(|| {
+        let moved = ticket.progress()[0];
+        if moved != last {
+            (last, since) = (moved, Instant::now());
+        }
+        moved > 0 && since.elapsed() > Duration::from_millis(100)
+    });
+    assert!(rests);
+    last
 }
 
 /// Everything there is, to the end.

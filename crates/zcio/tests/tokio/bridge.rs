@@ -3,25 +3,25 @@
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigHandler, Signal, signal};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio::task::{JoinHandle as Joining, JoinSet};
+use tokio::task::{JoinHandle, JoinSet};
 use zcio::sys::Errno;
 use zcio::{BridgeEnding, Cause, Failure, Mechanism, Side};
 
-use crate::common::{assert_same, bytes, file, in_child};
+use crate::common::{assert_same, bytes, exchange, file, in_child};
 use crate::{background, ends, runtime, runtimes, socket};
 
 /// The two peers of a bridge.
 struct Joined {
     left: UnixStream,
     right: UnixStream,
-    bridge: Joining<Result<BridgeEnding, Failure>>,
+    bridge: JoinHandle<Result<BridgeEnding, Failure>>,
 }
 
 fn join(runtime: &Runtime, idle_timeout: Option<Duration>) -> Joined {
@@ -29,27 +29,12 @@ fn join(runtime: &Runtime, idle_timeout: Option<Duration>) -> Joined {
     Joined { left, right, bridge: runtime.spawn(zcio::tokio::bridge(&a, &b, idle_timeout)) }
 }
 
-/// Writes it all, ends, and returns what came the other way.
-fn exchange(mut socket: UnixStream, content: Vec<u8>) -> JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let mut writer = socket.try_clone().unwrap();
-        let writing = thread::spawn(move || {
-            writer.write_all(&content).unwrap();
-            writer.shutdown(Shutdown::Write).unwrap();
-        });
-        let mut received = Vec::new();
-        socket.read_to_end(&mut received).unwrap();
-        writing.join().unwrap();
-        received
-    })
-}
-
 #[test]
 fn it_moves_both_ways_at_once_and_passes_on_each_end() {
     for runtime in runtimes() {
         let joined = join(&runtime, None);
         let (there, back) = (bytes(3_000_001), bytes(5_000_003));
-        let (left, right) = (exchange(joined.left, there.clone()), exchange(joined.right, back.clone()));
+        let (left, right) = (exchange(&joined.left, there.clone()), exchange(&joined.right, back.clone()));
         let ending = runtime.block_on(ends(joined.bridge)).unwrap().unwrap();
         assert_same(&right.join().unwrap(), &there);
         assert_same(&left.join().unwrap(), &back);
