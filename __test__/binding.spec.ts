@@ -12,7 +12,7 @@ const file = makeFile(bytes)
 /** Imports the package and tells how far one gets. */
 const program = (sink: string): string => `
   const zcio = await import('zcio')
-  const { respondWithFile } = await import('zcio/http')
+  const { respondWithFile, serveStatic } = await import('zcio/http')
   const { createReadStream, createWriteStream, openSync } = await import('node:fs')
   const { PassThrough } = await import('node:stream')
   const { buffer } = await import('node:stream/consumers')
@@ -21,7 +21,18 @@ const program = (sink: string): string => `
   const source = createReadStream(${JSON.stringify(file.path)})
   source.pause()
   const [result, arrived] = await Promise.all([zcio.transfer(source, through), buffer(through)])
+  const copy = await zcio.transfer(
+    createReadStream(${JSON.stringify(file.path)}), createWriteStream(${JSON.stringify(`${sink}.copy`)}))
+  const { createServer } = await import('node:http')
+  const server = createServer((req, res) => respondWithFile(res, ${JSON.stringify(file.path)}, { start: 1 }))
+  await new Promise((resolve) => server.listen(${JSON.stringify(`${sink}.socket`)}, resolve))
+  const { get } = await import('node:http')
+  const body = await new Promise((resolve) => get({ socketPath: ${JSON.stringify(`${sink}.socket`)} }, (res) => resolve(buffer(res))))
+  server.close()
   console.log(JSON.stringify({
+    copy: [copy.mechanism, copy.fallbacks[0]?.code],
+    body: body.toString('base64'),
+    serving: await fails(() => serveStatic('.')),
     isSupported: zcio.isSupported(),
     reason: zcio.capabilities().reason,
     calls: Object.keys(zcio.capabilities().calls).length,
@@ -40,6 +51,9 @@ interface Told {
   calls: number
   http: string
   streams: unknown[]
+  copy: [mechanism: string, code?: string]
+  body: string
+  serving?: { code: string; message: string }
   pipe?: { code: string; message: string }
   pages?: { code: string; message: string }
   primitive?: { code: string; message: string }
@@ -81,9 +95,12 @@ for (const [what, reason, options, prepare = ''] of places) {
       calls: 0,
       http: 'function',
       streams: ['stream', bytes.length, bytes.length],
+      copy: ['stream', 'UNSUPPORTED'],
     })
+    t.is(sha256(readFileSync(`${sink}.copy`)), sha256(bytes))
+    t.is(sha256(Buffer.from(told.body, 'base64')), sha256(bytes.subarray(1)))
     t.regex(told.reason ?? '', reason)
-    for (const name of ['pipe', 'pages', 'primitive', 'files'] as const) {
+    for (const name of ['pipe', 'pages', 'primitive', 'files', 'serving'] as const) {
       t.is(told[name]?.code, 'ERR_ZCIO_UNSUPPORTED', name)
       t.is(told[name]?.message, `zcio does not work here: ${String(told.reason)}`)
     }

@@ -120,5 +120,6 @@ const REASONS: Readonly<Record<string, string>> = {
   STREAM: 'the stream has no descriptor of its own, or is read and written by JavaScript',
   STRICT_CONTENT_LENGTH: 'the response counts what JavaScript writes: strictContentLength',
   TLS: 'the bytes have to be encrypted by Node',
+  UNSUPPORTED: 'there is no native half here: isSupported() is false, and capabilities() tells why',
   WRAPPED: 'write or end have been replaced: somebody wants to see the bytes',
 }

@@ -4,8 +4,9 @@
 import type { ReadStream, WriteStream } from 'node:fs'
 import { finished } from 'node:stream/promises'
 import type { Side } from '../errors.js'
-import { internals, isReading } from '../node-internals.js'
+import { isReading } from '../node-internals.js'
 import type { Bytes } from '../options.js'
+import { refusedHere } from './here.js'
 import type { LentSink, LentSource, Refused } from './lent.js'
 import { reserve } from './socket.js'
 import { gone, ready, written } from './wait.js'
@@ -34,6 +35,8 @@ export async function lendReadStream(
 
 /** Why a stream that is read from a file has to be read by Node, or undefined. */
 export function refusedReadStream(stream: ReadStream): string | undefined {
+  const refused = refusedHere()
+  if (refused !== undefined) return refused
   if (stream.readableEncoding !== null) return 'ENCODING'
   return isBegun(stream) ? 'FLOWING' : undefined
 }
@@ -50,7 +53,7 @@ export function rangeOf(stream: ReadStream, start: Bytes | undefined): Pick<Lent
 
 /** Whether Node has read from it, or is about to. */
 function isBegun(stream: ReadStream): boolean {
-  return !internals || stream.readableFlowing !== null || stream.bytesRead > 0 || isReading(stream)
+  return stream.readableFlowing !== null || stream.bytesRead > 0 || isReading(stream)
 }
 
 /** Takes over the file that a stream was to write, once what was written to the stream is in the file. */
@@ -75,7 +78,7 @@ export async function lendWriteStream(
 
 /** Why a stream that is written to a file has to be written by Node, or undefined. */
 export function refusedWriteStream(stream: WriteStream): string | undefined {
-  return stream.writableCorked > 0 ? 'CORKED' : undefined
+  return refusedHere() ?? (stream.writableCorked > 0 ? 'CORKED' : undefined)
 }
 
 /** What JavaScript writes meanwhile stays behind the bytes that the engine moves. */

@@ -7,16 +7,17 @@ import {
   canBeReadFrom,
   descriptorOf,
   hasEnded,
-  internals,
   startReading,
   stopReading,
 } from '../node-internals.js'
+import { refusedHere } from './here.js'
 import type { LentSource, Refused } from './lent.js'
 import { gone, ready } from './wait.js'
 
 /** Why a socket has to be read by Node itself, or undefined. */
 export function refusedReading(socket: Socket): string | undefined {
-  if (!internals) return 'NODE_INTERNALS'
+  const refused = refusedHere()
+  if (refused !== undefined) return refused
   if ('encrypted' in socket) return 'TLS'
   if (socket.readableEncoding !== null) return 'ENCODING'
   if (socket.readableObjectMode) return 'OBJECT_MODE'

@@ -6,12 +6,14 @@
 import { ServerResponse, type OutgoingHttpHeaders } from 'node:http'
 import type { Socket } from 'node:net'
 import { abortError, zcioError, type TransferError } from '../errors.js'
-import { declaredLength, internals } from '../node-internals.js'
+import { declaredLength } from '../node-internals.js'
+import { refusedHere } from './here.js'
 import { refusedSocket } from './socket.js'
 
 /** Why the body of this response has to go through Node's streams, or undefined. */
 export function refusedResponse(res: ServerResponse): string | undefined {
-  if (!internals) return 'NODE_INTERNALS'
+  const refused = refusedHere()
+  if (refused !== undefined) return refused
   if (res.strictContentLength) return 'STRICT_CONTENT_LENGTH'
   if (res.write !== ServerResponse.prototype.write || res.end !== ServerResponse.prototype.end)
     return 'WRAPPED'

@@ -5,12 +5,14 @@
 
 import { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
-import { descriptorOf, internals } from '../node-internals.js'
+import { descriptorOf } from '../node-internals.js'
+import { refusedHere } from './here.js'
 import { written } from './wait.js'
 
 /** Why a socket has to be written by Node itself, or undefined. */
 export function refusedSocket(socket: Socket): string | undefined {
-  if (!internals) return 'NODE_INTERNALS'
+  const refused = refusedHere()
+  if (refused !== undefined) return refused
   if ('encrypted' in socket) return 'TLS'
   if (socket.write !== Socket.prototype.write) return 'WRAPPED'
   if (socket.writableCorked > 0) return 'CORKED'

@@ -3,9 +3,9 @@
 // One native call opens and asks, and reads what is small and in memory into the scratch buffer; what the kernel
 // would have to wait for is opened on Node's thread pool instead.
 
-import { closeSync, constants, open } from 'node:fs'
+import { closeSync, constants, fstatSync, open } from 'node:fs'
 import { constants as os } from 'node:os'
-import { binding } from '../binding.js'
+import { binding, unavailable } from '../binding.js'
 import { descriptor } from '../endpoint/classify.js'
 import { systemError, zcioError } from '../errors.js'
 
@@ -121,8 +121,17 @@ export async function openFile(file: unknown): Promise<OpenFile> {
 
 /** Looks at an open file. */
 export function lookAt(file: OpenFile, range: Range): Body {
+  if (unavailable() !== undefined) return lookByNode(file, range)
   const errno = binding().lookAtFile(file.fd, range.start, range.end, scratch)
   if (errno < 0) throw systemError(-errno, 'fstat', { side: 'source' })
+  return accept(file, range)
+}
+
+/** Without the native half: enough for Node's streams. */
+function lookByNode(file: OpenFile, range: Range): Body {
+  const stat = fstatSync(file.fd)
+  const kind = stat.isFile() ? REGULAR : stat.isDirectory() ? DIRECTORY : 0
+  fields.set([stat.size, stat.mtimeMs, kind, -1, 0])
   return accept(file, range)
 }
 
