@@ -64,7 +64,8 @@ interface Told {
 const permission = process.allowedNodeEnvironmentFlags.has('--permission')
   ? '--permission'
   : '--experimental-permission'
-const readable = [permission, '--allow-fs-read=*', '--allow-fs-write=*', '--no-warnings']
+const network = process.allowedNodeEnvironmentFlags.has('--allow-net') ? ['--allow-net'] : []
+const readable = [permission, '--allow-fs-read=*', '--allow-fs-write=*', ...network, '--no-warnings']
 
 const places: [what: string, reason: RegExp, options: Parameters<typeof tell>[1], prepare?: string][] = [
   [

@@ -206,9 +206,15 @@ test('datagrams are refused by name', async (t) => {
     import { Pipe, splice } from 'zcio'
     import { createSocket } from 'node:dgram'
     import { once } from 'node:events'
+    import { readdirSync, statSync } from 'node:fs'
+    // Where Node keeps the descriptor differs: it is the one that is a socket now, and was not before.
+    const sockets = () => readdirSync('/proc/self/fd')
+      .filter((fd) => statSync('/proc/self/fd/' + fd, { throwIfNoEntry: false })?.isSocket())
+    const before = sockets()
     const socket = createSocket('udp4').bind(0)
     await once(socket, 'listening')
-    const { code, message } = await splice(socket._handle.fd, null, new Pipe().writer, null, 1).catch((error) => error)
+    const fd = sockets().find((fd) => !before.includes(fd))
+    const { code, message } = await splice(Number(fd), null, new Pipe().writer, null, 1).catch((error) => error)
     socket.close()
     console.log(JSON.stringify({ code, message }))`
   const { code: name, message } = (await tell(code)) as { code: string; message: string }
