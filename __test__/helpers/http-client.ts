@@ -9,6 +9,8 @@ import { within } from './wait.js'
 export interface Head {
   status: number
   headers: Record<string, string>
+  /** As it came. */
+  text: string
 }
 
 export interface Answer extends Head {
@@ -61,10 +63,11 @@ export class HttpClient {
   }
 
   async head(): Promise<Head> {
-    const [status = '', ...lines] = (await this.#line('\r\n\r\n')).split('\r\n')
+    const text = await this.#line('\r\n\r\n')
+    const [status = '', ...lines] = text.split('\r\n')
     const pairs = lines.map((line) => line.split(/:\s*(.*)/, 2) as [string, string])
     const headers = Object.fromEntries(pairs.map(([name, value]) => [name.toLowerCase(), value]))
-    return { status: Number(/^HTTP\/1\.1 (\d{3}) /.exec(status)?.[1]), headers }
+    return { status: Number(/^HTTP\/1\.1 (\d{3}) /.exec(status)?.[1]), headers, text }
   }
 
   /** Reads so many bytes, or as many as come. */

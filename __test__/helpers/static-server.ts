@@ -81,8 +81,8 @@ export function application(middleware: Middleware, before?: Middleware) {
         return
       }
       res.statusCode = typeof status === 'number' ? status : 404
-      res.removeHeader('Content-Length')
-      res.end(JSON.stringify({ isError: error !== undefined, status, statusCode, code, headers }))
+      const answer = JSON.stringify({ isError: error !== undefined, status, statusCode, code, headers })
+      res.setHeader('Content-Length', answer.length).end(answer)
     }
     const serve = (): void => {
       middleware(req, res, last)
@@ -128,7 +128,11 @@ export async function both(
   before?: Middleware,
   serve = serveStatic,
 ): Promise<
-  (path: string, method?: string, ...headers: string[]) => Promise<{ ours: Answer; theirs: Answer }>
+  (
+    path: string,
+    method?: string,
+    ...headers: string[]
+  ) => Promise<Record<'ours' | 'theirs', Omit<Answer, 'text'>>>
 > {
   const theirs = serveStaticOriginal(root, options as serveStaticOriginal.ServeStaticOptions) as Middleware
   const askOurs = await ask(t, application(serve(root, options), before))
@@ -139,8 +143,8 @@ export async function both(
   }
 }
 
-/** Without what differs from one moment to the next. */
-function comparable(answer: Answer): Answer {
+/** Without what differs from one moment to the next, or says nothing: the order of the headers. */
+function comparable({ text: _, ...answer }: Answer): Omit<Answer, 'text'> {
   const headers = Object.entries(answer.headers).filter(([name]) => name !== 'date')
   return { ...answer, headers: Object.fromEntries(headers.sort()) }
 }
