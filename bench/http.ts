@@ -1,18 +1,16 @@
 // A file as the body of an HTTP response: `fs.createReadStream(file).pipe(res)` against `respondWithFile(res, file)`.
-// Warm files of four sizes here, cold ones in cold.ts.
+// Warm files of four sizes here, cold ones in cold.ts, other servers in peers.ts.
 
-import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { Agent, get, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
-import { buffer } from 'node:stream/consumers'
 import { cold } from './cold.js'
 import { KiB, MiB, sizeName, temporaryDirectory, writeRandomFile } from './helpers/files.js'
 import { loaderName, startLoader, type Loader } from './helpers/load.js'
-import { figure, fraction, median, medianRatio, say, table, times, type Goal } from './helpers/report.js'
+import { probe } from './helpers/probe.js'
+import { figure, fraction, median, say, table, times, type Goal } from './helpers/report.js'
 import {
   KINDS,
   mechanismOf,
+  ratios,
   turns,
   withRivals,
   type Kind,
@@ -20,8 +18,10 @@ import {
   type Rivals,
 } from './helpers/rivals.js'
 import type { Options } from './options.js'
+import { peers } from './peers.js'
 
-interface Size {
+/** A file, and how many clients ask for it at once. */
+export interface Size {
   bytes: number
   connections: number
 }
@@ -57,13 +57,14 @@ export async function http(options: Options): Promise<Goal[]> {
     const work = (rivals: Rivals): Promise<Runs> => compare(rivals, loader, directory, size, options)
     results.set(size.bytes, await withRivals('server.ts', [directory], work))
   }
-  await loader.stop()
   const { runs, seconds } = options
   console.log(
     `\n## Files over HTTP\n\n${runs} runs of ${seconds} s each, in turns, by ${loaderName}; medians.\n`,
   )
   console.log(warmTable(results))
-  return [...warmGoals(results), ...(await cold(options))]
+  const goals = [...warmGoals(results), ...(await peers(directory, SIZES, nameOf, loader, options))]
+  await loader.stop()
+  return [...goals, ...(await cold(options))]
 }
 
 function nameOf(bytes: number): string {
@@ -94,7 +95,7 @@ async function compare(
   }
   const whole: Record<Kind, number> = { streams: 0, zcio: 0 }
   for (const kind of KINDS) {
-    whole[kind] = await probe(rivals[kind], join(directory, name), name)
+    whole[kind] = await probe(kind, rivals[kind].port, join(directory, name), name)
     await press(rivals[kind], 1)
   }
   for (let run = 0; run < runs; run++) {
@@ -105,23 +106,6 @@ async function compare(
   }
   say('')
   return result
-}
-
-/** What is wrong need not be measured: one body is checked first. Returns the length of a response, head included. */
-async function probe({ kind, port }: Rival, path: string, name: string): Promise<number> {
-  const agent = new Agent({ keepAlive: true })
-  const res = await new Promise<IncomingMessage>((resolve, reject) => {
-    get({ port, agent, host: '127.0.0.1', path: `/${name}` }, resolve).on('error', reject)
-  })
-  const body = await buffer(res)
-  agent.destroy()
-  if (sha256(body) !== sha256(readFileSync(path))) throw new Error(`${kind} sent wrong bytes for ${name}`)
-  const head = res.rawHeaders.reduce((sum, text) => sum + text.length + 2, 'HTTP/1.1 200 OK\r\n\r\n'.length)
-  return head + body.length
-}
-
-function sha256(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex')
 }
 
 function warmTable(results: ReadonlyMap<number, Runs>): string {
@@ -155,15 +139,6 @@ function cells(runs: readonly Run[], bytes: number): string[] {
     median(runs.map((run) => run.loop)).toFixed(2),
     runs.at(-1)?.mechanism ?? '',
   ]
-}
-
-function ratios({ streams, zcio }: Runs): { rate: number; cpu: number } {
-  const of = (what: 'rate' | 'cpu'): number =>
-    medianRatio(
-      zcio.map((run) => run[what]),
-      streams.map((run) => run[what]),
-    )
-  return { rate: of('rate'), cpu: of('cpu') }
 }
 
 function warmGoals(results: ReadonlyMap<number, Runs>): Goal[] {

@@ -9,9 +9,10 @@ import { http } from './http.js'
 import { readOptions, usage, type Options, type Suite } from './options.js'
 import { pipe } from './pipe.js'
 import { relay } from './relay.js'
+import { slow } from './slow.js'
 import { syscalls } from './syscalls.js'
 
-const SUITES: Record<string, Suite> = { http, copy, syscalls, relay, fanout, pipe }
+const SUITES: Record<string, Suite> = { http, copy, syscalls, relay, fanout, pipe, slow }
 
 const options = read()
 if (options === undefined) console.log(usage(Object.keys(SUITES)))

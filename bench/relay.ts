@@ -4,11 +4,12 @@
 import { startChild, pins, type Child } from './helpers/children.js'
 import { KiB, MiB } from './helpers/files.js'
 import type { Send, Sent } from './helpers/peers.js'
-import { figure, fraction, median, medianRatio, say, table, times, type Goal } from './helpers/report.js'
+import { figure, fraction, median, say, table, times, type Goal } from './helpers/report.js'
 import {
   errorsOf,
   KINDS,
   mechanismOf,
+  ratios,
   turns,
   withRivals,
   type Kind,
@@ -111,15 +112,6 @@ function cells(runs: readonly Run[]): string[] {
     median(runs.map((run) => run.loop)).toFixed(2),
     runs.at(-1)?.mechanism ?? '',
   ]
-}
-
-function ratios({ streams, zcio }: Runs): { rate: number; cpu: number } {
-  const of = (what: 'rate' | 'cpu'): number =>
-    medianRatio(
-      zcio.map((run) => run[what]),
-      streams.map((run) => run[what]),
-    )
-  return { rate: of('rate'), cpu: of('cpu') }
 }
 
 function relayGoals(results: ReadonlyMap<number, Runs>): Goal[] {

@@ -25,9 +25,14 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** Runs a module of this folder; `prefix` is a command to run it under, as `pinnedTo` gives it. */
-export async function startChild(module: string, args: string[], prefix: string[] = []): Promise<Child> {
-  const [execPath = '', ...execArgv] = [...prefix, process.execPath, ...process.execArgv]
+/** Runs a module of this folder; `prefix` is a command to run it under, as `pins` gives it, `options` are Node's. */
+export async function startChild(
+  module: string,
+  args: string[],
+  prefix: string[] = [],
+  options: string[] = [],
+): Promise<Child> {
+  const [execPath = '', ...execArgv] = [...prefix, process.execPath, ...process.execArgv, ...options]
   const file = fileURLToPath(new URL(module, import.meta.url))
   const child = fork(file, args, { execPath, execArgv, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   running.add(child)

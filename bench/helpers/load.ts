@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { has, pins, startChild } from './children.js'
 import type { Fetched } from './client.js'
+import { percentile } from './report.js'
 
 /** What the client saw. */
 export interface Load {
@@ -13,6 +14,8 @@ export interface Load {
   /** Of bodies whole or not, and, as wrk counts, of heads. */
   bytes: number
   seconds: number
+  /** 99th percentile of the time that a request took, in ms. */
+  p99: number
 }
 
 export interface Loader {
@@ -32,7 +35,7 @@ export async function startLoader(directory: string, names: readonly string[]): 
     const fetched = await client.ask<Fetched>({ port, names: [name], connections, seconds }, seconds + 60)
     const [wrong] = fetched.wrong
     if (wrong !== undefined) throw new Error(wrong)
-    return fetched
+    return { ...fetched, p99: percentile(fetched.latencies, 99) }
   }
   return { press, stop: client.stop }
 }

@@ -1,6 +1,7 @@
 // The two servers that are compared, each a process of its own on the same core, and what one run cost them.
 
 import { pins, startChild, type Child } from './children.js'
+import { medianRatio } from './report.js'
 
 export const KINDS = ['streams', 'zcio'] as const
 export type Kind = (typeof KINDS)[number]
@@ -38,8 +39,9 @@ export async function startRival<K extends string>(
   module: string,
   args: string[],
   prefix: string[] = pins().server,
+  options: string[] = [],
 ): Promise<Rival<K>> {
-  const child = await startChild(module, [kind, ...args], prefix)
+  const child = await startChild(module, [kind, ...args], prefix, options)
   const { port } = await child.ask<{ port: number }>({ ask: 'port' })
   return {
     kind,
@@ -84,6 +86,19 @@ export function mechanismOf({ events }: Cost): string {
   const sum = counted.reduce((total, [, times]) => total + times, 0)
   const usual = counted.filter(([, times]) => times > sum / 100).toSorted(([, a], [, b]) => b - a)
   return usual.map(([name]) => name).join(', ') || 'stream'
+}
+
+/** How zcio's rate and CPU compare with those of streams. */
+export function ratios({ streams, zcio }: Record<Kind, readonly { rate: number; cpu: number }[]>): {
+  rate: number
+  cpu: number
+} {
+  const of = (what: 'rate' | 'cpu'): number =>
+    medianRatio(
+      zcio.map((run) => run[what]),
+      streams.map((run) => run[what]),
+    )
+  return { rate: of('rate'), cpu: of('cpu') }
 }
 
 /** What ought not to have happened: errors of a run that nobody ended early. */

@@ -1,24 +1,38 @@
-// A child that serves the files of one directory, by Node's streams or by zcio, and tells what that cost it.
+// A child that serves the files of one directory in one of several ways, and tells what that cost it.
 //
 // The streams are given every advantage: the lengths of the files are known beforehand, which saves them a stat for
-// each request; zcio opens and asks anew each time.
+// each request; zcio and the others open and ask anew each time.
 
+import express from 'express'
 import { createReadStream, readdirSync, statSync } from 'node:fs'
-import { createServer, type ServerResponse } from 'node:http'
+import { createServer, type RequestListener, type ServerResponse } from 'node:http'
 import { join } from 'node:path'
-import { respondWithFile } from 'zcio/http'
+import send from 'send'
+import { respondWithFile, serveStatic } from 'zcio/http'
 import { count, serveMeasured } from './measured.js'
 
-const [kind, root = '.'] = process.argv.slice(2)
+const [kind = 'streams', root = '.'] = process.argv.slice(2)
 const lengths = new Map(readdirSync(root).map((name) => [name, statSync(join(root, name)).size]))
 
-const respond = kind === 'zcio' ? respondByZcio : respondByStreams
-const server = createServer((req, res) => {
-  const name = req.url?.slice(1) ?? ''
-  const length = lengths.get(name)
-  if (length === undefined) res.writeHead(404).end()
-  else respond(res, join(root, name), length)
-})
+/** By kind; `zcio` is respondWithFile. With zcio/register, which the parent asks for, express stays as it is here. */
+const listeners: Record<string, () => RequestListener> = {
+  streams: () => answering(respondByStreams),
+  zcio: () => answering(respondByZcio),
+  serveStatic: () => serveStatic(root),
+  send: () => (req, res) => send(req, req.url ?? '/', { root }).pipe(res),
+  express: () => express().use(express.static(root)),
+}
+
+serveMeasured(createServer(listeners[kind]?.()))
+
+function answering(respond: (res: ServerResponse, path: string, length: number) => void): RequestListener {
+  return (req, res) => {
+    const name = req.url?.slice(1) ?? ''
+    const length = lengths.get(name)
+    if (length === undefined) res.writeHead(404).end()
+    else respond(res, join(root, name), length)
+  }
+}
 
 function respondByStreams(res: ServerResponse, path: string, length: number): void {
   res.setHeader('Content-Length', length)
@@ -36,5 +50,3 @@ function respondByZcio(res: ServerResponse, path: string): void {
     for (const fallback of fallbacks) count(`not ${fallback.mechanism}: ${fallback.code}`)
   }, count)
 }
-
-serveMeasured(server)
