@@ -121,6 +121,6 @@ async function getByHttp2(
   const pairs = fields.map((field) => field.split(': ', 2) as [string, string])
   const own = Object.fromEntries(pairs.map(([name, value]) => [name.toLowerCase(), value]))
   const stream = session.request({ ...own, ':path': path, ':method': method })
-  const [{ date: _, ...headers }] = (await once(stream, 'response')) as [IncomingHttpHeaders]
-  return { path, method, fields, headers: { ...headers }, hash: sha256(await buffer(stream)) }
+  const [headers] = (await once(stream, 'response')) as [IncomingHttpHeaders]
+  return { path, method, fields, headers: { ...headers, date: '' }, hash: sha256(await buffer(stream)) }
 }
