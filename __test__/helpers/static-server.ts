@@ -82,7 +82,8 @@ export function application(middleware: Middleware, before?: Middleware) {
       }
       res.statusCode = typeof status === 'number' ? status : 404
       const answer = JSON.stringify({ isError: error !== undefined, status, statusCode, code, headers })
-      res.setHeader('Content-Length', answer.length).end(answer)
+      res.setHeader('Content-Length', answer.length)
+      res.end(answer)
     }
     const serve = (): void => {
       middleware(req, res, last)
