@@ -58,6 +58,8 @@ export declare class Engine {
   fanOut(source: Descriptor, sinks: Array<Descriptor>, start: Offset, length: Offset, dropFailed: boolean, sinkTimeout: number, head?: Buffer | undefined | null): number
   /** Bytes moved so far, of a bridge in this direction; -1 for a transfer that is over. */
   bytes(id: number, direction: number): number
+  /** Bytes that one sink of a fan-out has accepted so far, or -1 when it is over. */
+  bytesOf(id: number, sink: number): number
   /** Asks a transfer to stop. */
   cancel(id: number): void
   /** Takes one socket away from a fan-out, the source (0) or a sink, which JavaScript has destroyed. */
@@ -259,7 +261,7 @@ export interface NativeSwitch {
   fileSystem?: string | number
 }
 
-/** A regular file that Node will open. */
+/** A regular file or a FIFO that Node will open. */
 export interface NativeUnopened {
   /** Bytes that it will then have. */
   size: number

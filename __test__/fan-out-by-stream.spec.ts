@@ -1,13 +1,14 @@
 // Fan-outs that Node's streams have to carry.
 
 import test from 'ava'
-import { Readable, Writable } from 'node:stream'
+import { PassThrough, Readable, Writable } from 'node:stream'
 import { createGzip, gunzipSync } from 'node:zlib'
 import { buffer } from 'node:stream/consumers'
-import { fanOut } from 'zcio'
+import { fanOut, stats } from 'zcio'
 import { content, sink, source } from './helpers/descriptors.js'
 import { failure } from './helpers/failures.js'
 import { pattern, sha256 } from './helpers/files.js'
+import { bare, received, sockets } from './helpers/sockets.js'
 
 const bytes = pattern(1_000_001)
 
@@ -27,7 +28,11 @@ test('streams and descriptors get the same', async (t) => {
   const [plain, copy] = [keeper(), sink(t)]
   const result = await fanOut(source(t, bytes), [zipped, plain, copy])
   const each = { bytes: bytes.length, mechanism: 'stream' } as const
-  t.deepEqual(result, { bytes: bytes.length, sinks: [each, each, each] })
+  t.deepEqual(result, {
+    bytes: bytes.length,
+    sinks: [each, each, each],
+    fallbacks: [{ mechanism: 'splice', code: 'STREAM' }],
+  })
   t.is(sha256(gunzipSync(await all)), sha256(bytes))
   t.is(sha256(Buffer.concat(plain.kept)), sha256(bytes))
   t.is(sha256(content(copy)), sha256(bytes))
@@ -62,6 +67,77 @@ test('a sink that is too slow is left out, and destroyed', async (t) => {
   t.is(moved, bytes.length)
   t.is(sinks[1]?.error?.code, 'ETIMEDOUT')
   t.true(stuck.destroyed)
+})
+
+test('an abort ends it, also while a sink is waited for that accepts nothing', async (t) => {
+  const abort = new AbortController()
+  const stuck = new Writable({
+    write: () => {
+      abort.abort()
+    },
+  })
+  t.like(await failure(fanOut(source(t, bytes), [stuck], { signal: abort.signal })), {
+    name: 'AbortError',
+    bytes: 0,
+  })
+  t.true(stuck.destroyed)
+})
+
+test('with end: false, what is left of a source can still be read', async (t) => {
+  const from = new PassThrough()
+  from.write('first')
+  const broken = new Writable({
+    write: (chunk: Buffer, _, done) => {
+      done(chunk.includes('second') ? new Error('broken') : null)
+    },
+  })
+  const over = failure(fanOut(from, [broken], { end: false, onProgress: () => from.write('second') }))
+  const error = await over
+  from.end('third')
+  t.like(error, { message: 'broken', bytes: 5 })
+  t.false(from.destroyed)
+  t.is(String(await buffer(from)), 'third')
+})
+
+test('a source that fails or is destroyed ends it with its error', async (t) => {
+  const failing = new Readable({
+    read() {
+      this.destroy(new Error('no more'))
+    },
+  })
+  t.like(await failure(fanOut(failing, [keeper()])), { message: 'no more', side: 'source', bytes: 0 })
+  const gone = new Readable({
+    read() {
+      this.destroy()
+    },
+  })
+  t.is((await failure(fanOut(gone, [keeper()]))).code, 'ERR_STREAM_PREMATURE_CLOSE')
+})
+
+test('a bare socket is written without being ended', async (t) => {
+  const [near, far] = await sockets(t)
+  await fanOut(Readable.from(['one, ', 'two, ']), [bare(near), keeper()])
+  near.end('three')
+  t.is(String(await received(far)), 'one, two, three')
+})
+
+test.serial('it is counted', async (t) => {
+  const before = stats()
+  await fanOut(source(t, bytes), [keeper(), keeper()])
+  await failure(
+    fanOut(source(t, bytes), [
+      keeper(),
+      new Writable({
+        write: (_, __, done) => {
+          done(new Error('x'))
+        },
+      }),
+    ]),
+  )
+  const after = stats()
+  t.is(after.transfers.completed - before.transfers.completed, 1)
+  t.is(after.transfers.failed - before.transfers.failed, 1)
+  t.true(after.bytes.stream - before.bytes.stream >= 2 * bytes.length)
 })
 
 test('an abort ends it', async (t) => {

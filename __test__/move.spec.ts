@@ -3,9 +3,9 @@
 import test, { type ExecutionContext } from 'ava'
 import type { Socket } from 'node:net'
 import { PassThrough } from 'node:stream'
-import { Blocking, move, truncated, type Move } from '#src/move.js'
+import { Declined, move, truncated, type Move } from '#src/move.js'
 import type { ProgressReport } from 'zcio'
-import { content, pipe, sink, source } from './helpers/descriptors.js'
+import { content, opened, sink, source } from './helpers/descriptors.js'
 import { failure } from './helpers/failures.js'
 import { pattern, sha256 } from './helpers/files.js'
 import { bare, received, sockets, take } from './helpers/sockets.js'
@@ -89,9 +89,10 @@ test('a stream that is closed stops it, and the error says whose', async (t) => 
 })
 
 test('a descriptor that would hold up the engine is told apart, before anything moves', async (t) => {
-  const { reader } = pipe(t, { readerBlocking: true })
-  const error = await t.throwsAsync(move(job(reader.fd, sink(t))))
-  t.true(error instanceof Blocking)
+  const error = await t.throwsAsync<Declined>(move(job(opened(t, '/dev/zero'), sink(t))), {
+    instanceOf: Declined,
+  })
+  t.is(error.reason, 'BLOCKING')
 })
 
 test('a source that is too short is told with what it had', (t) => {

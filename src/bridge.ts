@@ -3,11 +3,12 @@
 
 import type { Socket } from 'node:net'
 import { finished } from 'node:stream/promises'
+import { isTraced, traced } from './diagnostics.js'
 import { join, type Outcome, type Run } from './engine.js'
 import { lendDuplex, type LentDuplex } from './endpoint/lend.js'
 import { lend } from './endpoint/socket.js'
 import { closed } from './endpoint/wait.js'
-import { abortError, invalidValue, type Progress, type TransferError } from './errors.js'
+import { abortError, invalidValue, isRefusal, type Progress, type TransferError } from './errors.js'
 import { bridgeByStream, type BridgeResult } from './bridge-by-stream.js'
 import type { TransferResult } from './move.js'
 import { countAlso } from './node-internals.js'
@@ -59,12 +60,21 @@ const OPTIONS = ['signal', 'idleTimeout', 'head', 'onProgress']
  *   RangeError, and ERR_ZCIO_BUSY, before anything moves
  */
 export async function bridge(a: Socket, b: Socket, options?: BridgeOptions): Promise<BridgeResult> {
+  if (!isTraced()) return bridgeSockets(a, b, options)
+  return traced({ operation: 'bridge', source: a, sink: b, options }, () => bridgeSockets(a, b, options))
+}
+
+async function bridgeSockets(
+  a: Socket,
+  b: Socket,
+  options: BridgeOptions | undefined,
+): Promise<BridgeResult> {
   const wanted = check(a, b, options)
   for (const socket of [a, b]) socket.on('error', ignore)
   try {
     return await bridgeBetween(a, b, wanted)
   } catch (error) {
-    if ((error as TransferError).code !== 'ERR_ZCIO_BUSY') for (const socket of [a, b]) socket.destroy()
+    if (!isRefusal(error as TransferError)) for (const socket of [a, b]) socket.destroy()
     throw error
   } finally {
     for (const socket of [a, b]) if (!socket.destroyed) socket.off('error', ignore)
@@ -87,19 +97,34 @@ function check(a: Socket, b: Socket, given: BridgeOptions | undefined) {
 }
 
 async function bridgeBetween(a: Socket, b: Socket, wanted: Wanted): Promise<BridgeResult> {
-  const { signal } = wanted
-  if (signal?.aborted) throw abortError(signal, { bytes: 0 })
-  const near = await lendDuplex(a, signal)
+  const { signal, head } = wanted
+  if (signal?.aborted) throw unmoved(abortError(signal, { bytes: 0 }), [head])
+  const near = await lendDuplex(a, signal).catch((error: unknown) => {
+    throw unmoved(error as TransferError, [head, (error as TransferError).residual])
+  })
   if ('refused' in near) return bridgeByStream(a, b, { ...wanted, refused: near.refused })
-  const far = await lendDuplex(b, signal).catch((error: unknown) => {
-    near.giveBack()
+  const far = await lendDuplex(b, signal).catch((reason: unknown) => {
+    const error = reason as TransferError
+    if (!isRefusal(error)) throw unmoved(error, [head, near.head], error.residual)
+    near.giveBack(near.head)
     throw error
   })
   if ('refused' in far) {
-    near.giveBack()
+    near.giveBack(near.head)
     return bridgeByStream(a, b, { ...wanted, refused: far.refused })
   }
   return run(near, far, wanted)
+}
+
+/** What a bridge that ends before it begins has taken is the error's, since its sockets go. */
+function unmoved<E extends Error & Progress>(error: E, fromA: (Buffer | undefined)[], fromB?: Buffer): E {
+  const taken = Buffer.concat(fromA.filter((bytes) => bytes !== undefined))
+  const progress: BridgeProgress = {
+    aToB: progressOf({ bytes: 0, residual: taken.length > 0 ? taken : undefined }),
+    bToA: progressOf({ bytes: 0, residual: fromB }),
+  }
+  delete error.residual
+  return Object.assign(error, progress)
 }
 
 async function run(a: LentDuplex, b: LentDuplex, wanted: Wanted): Promise<BridgeResult> {
@@ -108,6 +133,10 @@ async function run(a: LentDuplex, b: LentDuplex, wanted: Wanted): Promise<Bridge
   const release = hold(a, b, runs, wanted)
   const [there, back] = await Promise.all(runs.map((direction) => direction.ended) as [Ending, Ending])
   release(there, back)
+  if (there.declined !== undefined) {
+    for (const lent of [a, b]) lent.giveBack(lent.head)
+    return bridgeByStream(a.socket, b.socket, { ...wanted, refused: there.declined })
+  }
   const failure = failureOf(there, back)
   if (failure) throw explain(failure, there, back, a.socket, b.socket, wanted)
   await Promise.all([a, b].map(end))
@@ -190,7 +219,7 @@ function explain(
   return Object.assign(closed(a.destroyed ? 'source' : 'sink'), progress, cause ? { cause } : {})
 }
 
-function progressOf({ bytes, residual }: Outcome): Progress {
+function progressOf({ bytes, residual }: Pick<Outcome, 'bytes' | 'residual'>): Progress {
   return residual === undefined ? { bytes } : { bytes, residual }
 }
 

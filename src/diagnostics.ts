@@ -1,5 +1,5 @@
-// What the process can listen to: each transfer, on the tracing channel `zcio:transfer`. Without a listener, nothing is
-// made and nothing is told.
+// What the process can listen to: each transfer, fan-out, bridge and response, on the tracing channel `zcio:transfer`.
+// Without a listener, nothing is made and nothing is told.
 
 import { tracingChannel } from 'node:diagnostics_channel'
 import type { TransferError } from './errors.js'
@@ -12,9 +12,9 @@ import type { TransferError } from './errors.js'
  * @typeParam Result what the transfer resolves with
  */
 export interface TransferTrace<Result = unknown> {
-  /** The function that was called. */
+  /** The function that was called: 'transfer', 'fanOut', 'bridge' or 'respondWithFile'. */
   operation: string
-  /** Its arguments, as they were given. */
+  /** Its arguments, as they were given. Of a bridge, the source is `a` and the sink `b`; a fan-out's sink is an array. */
   source: unknown
   sink: unknown
   options?: unknown

@@ -44,8 +44,8 @@ export interface Outcome {
   failure: TransferError | undefined
   /** It ended early because it was told to. */
   canceled: boolean
-  /** It was refused because a descriptor would block the engine's thread. */
-  blocking: boolean
+  /** Why the engine cannot have the descriptors though Node's streams can, if that is so. Nothing has moved. */
+  declined: string | undefined
 }
 
 /** What became of one sink of a fan-out. */
@@ -121,6 +121,8 @@ export interface FanOutJob {
 
 /** A fan-out under way. */
 export interface FanOutRun extends Run {
+  /** Bytes that one sink, numbered from 0, has accepted so far. */
+  readonly bytesOf: (sink: number) => number
   /** Takes away a socket that JavaScript has destroyed: end 0 is the source, the sinks follow. */
   readonly shutDown: (end: number) => void
 }
@@ -140,7 +142,10 @@ export function fanOut({
   const shutDown = (end: number): void => {
     running.shutDown(id, end)
   }
-  return Object.assign(follow(running, id, 0), { shutDown })
+  const accepted = sinks.map(() => 0)
+  const bytesOf = (sink: number): number =>
+    (accepted[sink] = Math.max(accepted[sink] ?? 0, running.bytesOf(id, sink)))
+  return Object.assign(follow(running, id, 0), { bytesOf, shutDown })
 }
 
 function native(): NativeEngine {
@@ -183,9 +188,19 @@ function translate(ending: NativeEnding): Outcome {
     sinks: ending.sinks?.map(sinkOf) ?? [],
     failure: failureOf(ending),
     canceled: ending.failure === 'CANCELED',
-    blocking: ending.failure === 'BLOCKING',
+    declined: whyDeclined(ending),
   }
 }
+
+/** One would block the engine's thread, or there are too many to have duplicates. */
+function whyDeclined({ failure, errno, detail }: NativeEnding): string | undefined {
+  if (failure === 'BLOCKING') return failure
+  if (failure !== 'SYSTEM' || !BEGINNINGS.includes(detail ?? '')) return undefined
+  return errno === os.errno.EMFILE ? 'EMFILE' : errno === os.errno.ENFILE ? 'ENFILE' : undefined
+}
+
+/** The calls that make descriptors of the engine's own before a task begins. */
+const BEGINNINGS = ['fcntl', 'epoll_create1']
 
 function sinkOf(sink: NativeSink): SinkOutcome {
   const { bytes } = sink

@@ -56,6 +56,11 @@ export function zcioError(
   return Object.assign(error, { code, bytes: 0 }, details)
 }
 
+/** Whether it was refused before it began: both ends are as they were, and the caller's to use otherwise. */
+export function isRefusal({ code, bytes }: Pick<TransferError, 'code' | 'bytes'>): boolean {
+  return code === 'ERR_ZCIO_BUSY' || (code === 'ERR_ZCIO_COPY_REQUIRED' && bytes === 0)
+}
+
 /** As Node's own promises reject when their signal is aborted. */
 export function abortError(signal: AbortSignal | undefined, progress: Progress): Error & Progress {
   const error = new Error('The operation was aborted', { cause: signal?.reason })

@@ -1,21 +1,17 @@
 // The same fan-out by Node's own streams: for ends that have no descriptor, or one that must be left alone.
 
+import { WriteStream } from 'node:fs'
 import { constants as os } from 'node:os'
-import type { Writable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import type { SinkKind, SourceKind } from './endpoint/classify.js'
 import { readerOf, writerOf } from './endpoint/stream.js'
+import { closed } from './endpoint/wait.js'
 import type { SinkOutcome } from './engine.js'
-import { abortError, systemError, type TransferError } from './errors.js'
+import { abortError, systemError, type Fallback, type TransferError } from './errors.js'
 import type { ProgressReport } from './pulse.js'
-
-/** What a fan-out came to. */
-export interface FanOutResult {
-  /** Bytes taken from the source and accepted by every sink that stayed. */
-  bytes: number
-  /** Each sink, in the order given: what it accepted, how, and why it was left out. */
-  sinks: SinkOutcome[]
-}
+import type { FanOutResult } from './spread.js'
+import { countBytes, countEnd, countStart } from './stats.js'
 
 /** What is wanted. */
 export interface StreamFanOut {
@@ -31,36 +27,76 @@ export async function fanOutByStream(
   source: SourceKind,
   sinks: SinkKind[],
   how: StreamFanOut,
+  refused: string,
 ): Promise<FanOutResult> {
-  const { signal, end = true, onProgress } = how
+  const { signal, end = true } = how
+  const fallbacks: Fallback[] = [{ mechanism: 'splice', code: refused }]
   const reader = readerOf(source, { start: undefined, length: undefined })
-  const branches = sinks.map(
-    (sink) => new Branch(writerOf(sink, undefined), sink.kind === 'descriptor' || end),
-  )
-  let bytes = 0
+  const branches = sinks.map((sink) => new Branch(sink, end))
+  const progress = { bytes: 0 }
   const stop = (): void => {
-    reader.destroy()
+    for (const branch of branches) branch.stop()
   }
   signal?.addEventListener('abort', stop)
+  countStart(fallbacks)
   try {
-    for await (const chunk of reader as AsyncIterable<Buffer>) {
-      await Promise.all(branches.map((branch) => branch.write(chunk, how.sinkTimeout)))
-      check(branches, how)
-      bytes += chunk.length
-      onProgress?.({ bytes })
-    }
-    await Promise.all(branches.map((branch) => branch.end()))
-    check(branches, how)
+    await pour(reader, branches, how, progress)
+    countEnd(true)
   } catch (error) {
+    countEnd(false)
     for (const { writer } of branches) if (end) writer.destroy()
-    if (signal?.aborted) throw abortError(signal, { bytes })
-    throw Object.assign(error as Error, { bytes, side: (error as TransferError).side ?? 'source' })
+    if (signal?.aborted) throw abortError(signal, progress)
+    throw Object.assign(error as Error, progress, { side: (error as TransferError).side ?? 'source' })
   } finally {
     signal?.removeEventListener('abort', stop)
+    for (const { bytes } of branches) countBytes('stream', bytes)
+    for (const { isOwn, writer } of branches) if (isOwn) writer.destroy()
     if (end || source.kind === 'descriptor') reader.destroy()
   }
-  return { bytes, sinks: branches.map((branch) => branch.outcome()) }
+  return { ...progress, sinks: branches.map((branch) => branch.outcome()), fallbacks }
 }
+
+async function pour(
+  reader: Readable,
+  branches: readonly Branch[],
+  how: StreamFanOut,
+  progress: { bytes: number },
+): Promise<void> {
+  for await (const chunk of chunksOf(reader, how.signal)) {
+    await Promise.all(branches.map((branch) => branch.write(chunk, how.sinkTimeout)))
+    how.signal?.throwIfAborted()
+    check(branches, how)
+    progress.bytes += chunk.length
+    how.onProgress?.({ ...progress })
+  }
+  await Promise.all(branches.map((branch) => branch.end()))
+  check(branches, how)
+}
+
+/** What a stream gives, to its end. Unlike the stream's own iterator, it leaves the stream alone when it is stopped. */
+async function* chunksOf(reader: Readable, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
+  let wake = (): void => undefined
+  const onChange = (): void => {
+    wake()
+  }
+  for (const event of CHANGES) reader.on(event, onChange)
+  signal?.addEventListener('abort', onChange)
+  try {
+    while (!reader.readableEnded) {
+      signal?.throwIfAborted()
+      const changed = new Promise<void>((resolve) => (wake = resolve))
+      const chunk: unknown = reader.read()
+      if (chunk !== null) yield Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk as Uint8Array | string)
+      else if (reader.destroyed) throw reader.errored ?? closed('source')
+      else await changed
+    }
+  } finally {
+    for (const event of CHANGES) reader.off(event, onChange)
+    signal?.removeEventListener('abort', onChange)
+  }
+}
+
+const CHANGES = ['readable', 'end', 'error', 'close'] as const
 
 /** Throws where a sink has failed that may not, or none is left. */
 function check(branches: readonly Branch[], { onSinkError }: StreamFanOut): void {
@@ -78,13 +114,18 @@ class Branch {
   isLate = false
 
   readonly writer: Writable
+  /** Made here, of a descriptor. */
+  readonly isOwn: boolean
   readonly #ends: boolean
   /** Ends the wait for a write whose callback may never come. */
   #settle: (() => void) | undefined
 
-  constructor(writer: Writable, ends: boolean) {
+  constructor(sink: SinkKind, end: boolean) {
+    const writer = writerOf(sink, undefined)
     this.writer = writer
-    this.#ends = ends
+    this.isOwn = sink.kind === 'descriptor'
+    // A socket of ours that ended would tell the peer that the connection has.
+    this.#ends = this.isOwn ? writer instanceof WriteStream : end
     writer.once('error', (error) => {
       this.#fail(error)
     })
@@ -119,6 +160,11 @@ class Branch {
     await finished(this.writer, { readable: false }).catch((error: unknown) => {
       this.#fail(error as Error)
     })
+  }
+
+  /** Waits for nothing any more. */
+  stop(): void {
+    this.#settle?.()
   }
 
   outcome(): SinkOutcome {

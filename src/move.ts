@@ -6,7 +6,14 @@ import type { Readable, Writable } from 'node:stream'
 import { start, type Job, type Outcome, type Run } from './engine.js'
 import { lend } from './endpoint/socket.js'
 import { closed } from './endpoint/wait.js'
-import { abortError, zcioError, type Fallback, type Mechanism, type TransferError } from './errors.js'
+import {
+  abortError,
+  isRefusal,
+  zcioError,
+  type Fallback,
+  type Mechanism,
+  type TransferError,
+} from './errors.js'
 import { countAlso } from './node-internals.js'
 import { watch, type ProgressReport } from './pulse.js'
 
@@ -40,8 +47,17 @@ export interface Move extends Job {
   total?: number | undefined
 }
 
-/** The engine cannot wait for this descriptor without holding up its thread. */
-export class Blocking extends Error {}
+/** The engine cannot have these descriptors, and Node's streams can. Nothing has moved. */
+export class Declined extends Error {
+  /** Why, in the words of `fallbacks`. */
+  readonly reason: string
+
+  constructor(reason: string, failure: TransferError) {
+    super(failure.message)
+    this.reason = reason
+    Object.assign(this, failure)
+  }
+}
 
 /** Moves bytes until the source ends or the length is reached. */
 export async function move(job: Move): Promise<TransferResult> {
@@ -51,8 +67,8 @@ export async function move(job: Move): Promise<TransferResult> {
   const release = hold(job, run)
   const outcome = await run.ended
   release(outcome)
-  const { failure, blocking, residual } = outcome
-  const refused = blocking || (failure !== undefined && isRefusal(failure))
+  const { failure, declined, residual } = outcome
+  const refused = declined !== undefined || (failure !== undefined && isRefusal(failure))
   if (residual && job.putBack?.(residual, refused)) outcome.residual = undefined
   const done = moved + outcome.bytes
   if (outcome.failure) throw explain(outcome, outcome.failure, done, job)
@@ -91,9 +107,9 @@ function hold(job: Move, run: Run): (outcome: Outcome) => void {
 }
 
 function explain(outcome: Outcome, failure: TransferError, bytes: number, job: Move): Error {
-  const { canceled, blocking, residual } = outcome
-  if (blocking) return new Blocking(failure.message)
+  const { canceled, declined, residual } = outcome
   if (residual === undefined) delete failure.residual
+  if (declined !== undefined) return new Declined(declined, failure)
   if (!canceled) return Object.assign(failure, { bytes })
   const progress = residual === undefined ? { bytes } : { bytes, residual }
   if (job.signal?.aborted) return abortError(job.signal, progress)
@@ -102,11 +118,6 @@ function explain(outcome: Outcome, failure: TransferError, bytes: number, job: M
   const cause = source?.errored ?? writer?.errored ?? socket?.errored
   const error = closed(source?.destroyed ? 'source' : 'sink')
   return Object.assign(error, progress, cause ? { cause } : {})
-}
-
-/** Whether it was refused before it began: both ends are as they were, and the caller's to use otherwise. */
-export function isRefusal({ code, bytes }: TransferError): boolean {
-  return code === 'ERR_ZCIO_BUSY' || (code === 'ERR_ZCIO_COPY_REQUIRED' && bytes === 0)
 }
 
 /** The file has become shorter than the head declared. */

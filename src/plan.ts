@@ -1,9 +1,10 @@
 // What a transfer would do, and why, without doing it: the same questions in the same order, asked of ends that stay as
 // they are.
 
-import { binding, type NativeEnding } from './binding.js'
+import { binding } from './binding.js'
 import { classifySink, classifySource, type Sink, type Source } from './endpoint/classify.js'
 import { foreseeSink, foreseeSource, type Foreseen } from './endpoint/foresee.js'
+import { bestMechanism } from './endpoint/route.js'
 import { failureOf } from './engine.js'
 import type { Fallback, Mechanism } from './errors.js'
 import { checkTransfer, shortest, type TransferOptions } from './transfer.js'
@@ -43,12 +44,15 @@ export function plan(source: Source, sink: Sink, options?: TransferOptions): Pla
   const wanted = checkTransfer(options)
   const [from, to] = [classifySource(source), classifySink(sink)]
   const reader = foreseeSource(from, wanted.start)
-  if ('refused' in reader) return byStream(reader.refused, wanted.fallback)
+  const stepAside = (code: string): Plan => byStream(bestMechanism(from, to), code, wanted.fallback)
+  if ('refused' in reader) return stepAside(reader.refused)
   try {
     const writer = foreseeSink(to)
-    if ('refused' in writer) return byStream(writer.refused, wanted.fallback)
+    if ('refused' in writer) return stepAside(writer.refused)
     try {
-      return planBetween(reader, writer, wanted)
+      return reader.blocks || writer.blocks
+        ? stepAside('BLOCKING')
+        : planBetween(reader, writer, wanted, stepAside)
     } finally {
       writer.close?.()
     }
@@ -57,8 +61,12 @@ export function plan(source: Source, sink: Sink, options?: TransferOptions): Pla
   }
 }
 
-function planBetween(source: Foreseen, sink: Foreseen, wanted: ReturnType<typeof checkTransfer>): Plan {
-  if (source.blocks || sink.blocks) return byStream('BLOCKING', wanted.fallback)
+function planBetween(
+  source: Foreseen,
+  sink: Foreseen,
+  wanted: ReturnType<typeof checkTransfer>,
+  stepAside: (code: string) => Plan,
+): Plan {
   const rungs = binding().plan(
     told(source),
     told(sink),
@@ -69,7 +77,10 @@ function planBetween(source: Foreseen, sink: Foreseen, wanted: ReturnType<typeof
     wanted.snapshot,
     wanted.disable,
   )
-  if (!Array.isArray(rungs)) return planFailure(rungs, wanted.fallback)
+  if (!Array.isArray(rungs)) {
+    if (rungs.failure === 'BLOCKING') return stepAside('BLOCKING')
+    throw failureOf(rungs) ?? new Error('a plan failed without a reason')
+  }
   const plan: Plan = { mechanisms: [], refused: [] }
   for (const rung of rungs) {
     const { reason, refused: code } = rung
@@ -87,13 +98,8 @@ function told({ descriptor, unopened }: Foreseen): Parameters<ReturnType<typeof 
   }
 }
 
-function planFailure(ending: NativeEnding, fallback: boolean): Plan {
-  if (ending.failure === 'BLOCKING') return byStream('BLOCKING', fallback)
-  throw failureOf(ending) ?? new Error('a plan failed without a reason')
-}
-
-function byStream(code: string, fallback: boolean): Plan {
-  const refused: RefusedMechanism = { mechanism: 'sendfile', code, reason: REASONS[code] ?? code }
+function byStream(mechanism: Mechanism, code: string, fallback: boolean): Plan {
+  const refused: RefusedMechanism = { mechanism, code, reason: REASONS[code] ?? code }
   if (fallback)
     return { mechanisms: [{ mechanism: 'stream', reason: 'Node reads and writes' }], refused: [refused] }
   const forbidden = "Node's streams copy, and fallback is off"

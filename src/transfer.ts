@@ -11,11 +11,12 @@ import {
   type SourceKind,
 } from './endpoint/classify.js'
 import { lendSink, lendSource } from './endpoint/lend.js'
-import type { LentSink, LentSource } from './endpoint/lent.js'
-import { abortError, zcioError, type Fallback, type TransferError } from './errors.js'
+import { giveBackHead, type LentSink, type LentSource } from './endpoint/lent.js'
+import { bestMechanism } from './endpoint/route.js'
+import { abortError, isRefusal, zcioError, type Fallback, type TransferError } from './errors.js'
 import { transferByStream } from './fallback.js'
 import { isTraced, traced } from './diagnostics.js'
-import { Blocking, isRefusal, move, truncated, type Move, type TransferResult } from './move.js'
+import { Declined, move, truncated, type Move, type TransferResult } from './move.js'
 import { checkBoolean, checkBytes, checkFunction, checkOptions, checkSignal, type Bytes } from './options.js'
 import type { ProgressReport } from './pulse.js'
 import { checkMechanisms, type KernelMechanism } from './settings.js'
@@ -135,8 +136,7 @@ async function transferBetween(from: SourceKind, to: SinkKind, wanted: Wanted): 
   const source = await lendSource(from, wanted.start, signal)
   if ('refused' in source) return byStream(from, to, wanted, source.refused)
   const sink = await lendSink(to, signal).catch((error: unknown) => {
-    source.giveBack?.(source.head)
-    throw error
+    throw giveBackHead(source, error as TransferError, isRefusal(error as TransferError) || !end)
   })
   if ('refused' in sink) {
     source.giveBack?.(source.head)
@@ -151,7 +151,7 @@ async function transferBetween(from: SourceKind, to: SinkKind, wanted: Wanted): 
   } catch (error) {
     sink.release()
     source.giveBack?.()
-    if (error instanceof Blocking) return byStream(from, to, wanted, 'BLOCKING')
+    if (error instanceof Declined) return byStream(from, to, wanted, error.reason)
     throw error
   }
   source.giveBack?.()
@@ -217,7 +217,7 @@ async function byStream(
     const message = `only Node's streams can move these bytes (${code}); allow it with fallback: true`
     throw zcioError('ERR_ZCIO_COPY_REQUIRED', message)
   }
-  const fallbacks: Fallback[] = [{ mechanism: 'sendfile', code }]
+  const fallbacks: Fallback[] = [{ mechanism: bestMechanism(source, sink), code }]
   const result = await transferByStream(source, sink, { ...wanted, fallbacks })
   if (wanted.end ?? true) destroy(streamOf(source))
   return result

@@ -92,7 +92,7 @@ test('a readable of another maker is one', async (t) => {
   t.deepEqual(await moving, {
     bytes: bytes.length,
     mechanism: 'stream',
-    fallbacks: [{ mechanism: 'sendfile', code: 'STREAM' }],
+    fallbacks: [{ mechanism: 'splice', code: 'STREAM' }],
   })
   t.deepEqual(content(to), bytes)
 })

@@ -28,7 +28,7 @@ const bytes = pattern(size)
 const file = makeFile(bytes)
 
 function byStream(moved: number, code: string): TransferResult {
-  return { bytes: moved, mechanism: 'stream', fallbacks: [{ mechanism: 'sendfile', code }] }
+  return { bytes: moved, mechanism: 'stream', fallbacks: [{ mechanism: 'reflink', code }] }
 }
 
 test('a stream that is not open yet is opened, and its file goes to the kernel', async (t) => {

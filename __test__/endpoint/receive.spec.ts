@@ -148,7 +148,7 @@ test('what has to be read by Node is: an encoding, an end that was read, a parse
   decoded.setEncoding('utf8')
   far.end('decoded')
   const first = await transfer(decoded, sink(t))
-  t.deepEqual(first.fallbacks, [{ mechanism: 'sendfile', code: 'ENCODING' }])
+  t.deepEqual(first.fallbacks, [{ mechanism: 'splice', code: 'ENCODING' }])
 
   gone.end('all of it')
   ended.resume().pause()

@@ -14,7 +14,7 @@ const TYPESCRIPT = [
   ['calls', 'capabilities', 'configure', 'engine', 'meter', 'pulse'],
   ['endpoint'],
   ['primitives', 'pipe', 'pages', 'fallback', 'move'],
-  ['transfer', 'plan', 'bridge-by-stream', 'fan-out-by-stream', 'piping'],
+  ['spread', 'transfer', 'plan', 'bridge-by-stream', 'fan-out-by-stream', 'piping'],
   ['fan-out', 'bridge', 'pipeline', 'http'],
   ['register', 'cli'],
 ]

@@ -30,7 +30,7 @@ import { gone } from './wait.js'
 export interface Foreseen {
   /** Its descriptor, or that of the path of a file that Node has yet to open; absent: a socket that has none yet. */
   descriptor?: number
-  /** What such a file will be. */
+  /** What such a file, or FIFO, will be. */
   unopened?: { size: number; append: boolean }
   /** Node will open it so that the engine cannot wait for it. */
   blocks?: boolean
@@ -95,6 +95,7 @@ function foreseeFile(stream: ReadStream | WriteStream, side: Side): Foreseen {
     close()
     throw systemError(os.errno.EISDIR, side === 'source' ? 'read' : 'open', { side })
   }
+  if (exists && stat.isFIFO()) return { descriptor, unopened: { size: 0, append: false }, close }
   if (exists && !stat.isFile()) return { descriptor, blocks: true, close }
   const size = exists && !has(flags, 'w', constants.O_TRUNC) ? stat.size : 0
   return { descriptor, unopened: { size, append: has(flags, 'a', constants.O_APPEND) }, close }

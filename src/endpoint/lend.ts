@@ -4,12 +4,12 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { constants as os } from 'node:os'
 import { finished } from 'node:stream/promises'
-import { systemError, zcioError } from '../errors.js'
+import { isRefusal, systemError, zcioError, type TransferError } from '../errors.js'
 import { declaredLength, descriptorOf, pendingHead } from '../node-internals.js'
 import type { Bytes } from '../options.js'
 import type { SinkKind, SourceKind } from './classify.js'
 import { lendReadStream, lendWriteStream } from './file.js'
-import type { LentSink, LentSource, Refused } from './lent.js'
+import { giveBackHead, type LentSink, type LentSource, type Refused } from './lent.js'
 import { lendSocketSource } from './receive.js'
 import { refusedBody, refusedResponse, socketOf } from './response.js'
 import { isLent, quiet, refusedSocket, reserve } from './socket.js'
@@ -86,11 +86,15 @@ export interface LentDuplex {
   socket: Socket
   /** What Node had read of it. */
   head: Buffer
-  /** Gives it back as it is, without the head. */
-  giveBack(): void
+  /** Gives it back, with bytes that were taken and not moved; false where it cannot be read any more. */
+  giveBack(residual?: Buffer): boolean
 }
 
-/** Borrows both halves of a socket. */
+/**
+ * Borrows both halves of a socket.
+ *
+ * @throws what was taken goes with the error, since the socket then goes as well, unless it is another transfer's
+ */
 export async function lendDuplex(
   socket: Socket,
   signal: AbortSignal | undefined,
@@ -104,14 +108,13 @@ export async function lendDuplex(
       giveBack?.(head)
       return sink
     }
-    const release = (): void => {
+    const release = (residual?: Buffer): boolean => {
       sink.release()
-      giveBack?.()
+      return giveBack?.(residual) ?? false
     }
     return { fd, socket, head, giveBack: release }
   } catch (error) {
-    giveBack?.(head)
-    throw error
+    throw giveBackHead(source, error as TransferError, isRefusal(error as TransferError))
   }
 }
 

@@ -1,6 +1,7 @@
 // What lending gives: a descriptor, and how to give it back.
 
 import type { Socket } from 'node:net'
+import type { Progress } from '../errors.js'
 import type { Bytes } from '../options.js'
 
 /** An end that the engine may use. */
@@ -29,6 +30,19 @@ export interface LentSink {
   release(): void
   /** Gives it back and ends it; resolves when it has ended. */
   end(): Promise<void>
+}
+
+/**
+ * Nothing moves after all: what Node had read of the source goes back into it where it lives on, and else, or where it
+ * cannot, with the error.
+ */
+export function giveBackHead<E extends Partial<Progress>>(
+  { head, giveBack }: Pick<LentSource, 'head' | 'giveBack'>,
+  error: E,
+  livesOn: boolean,
+): E {
+  const isBack = giveBack?.(livesOn ? head : undefined) && livesOn
+  return head?.length && !isBack ? Object.assign(error, { residual: head }) : error
 }
 
 /** Why a stream has to be moved by Node. */

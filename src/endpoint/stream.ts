@@ -32,8 +32,7 @@ export function readerOf(source: SourceKind, { start, length }: Part): Readable 
   const first = Number(start ?? 0)
   const last = first + Number(length ?? Infinity) - 1
   return createReadStream('', {
-    fd: duplicate(source.fd, 'source'),
-    fs: closingOurs,
+    ...file(source.fd, 'source'),
     ...(start === undefined ? {} : { start: first }),
     // Of a length of 0 nothing is read at all.
     ...(last < first ? {} : { end: last }),
@@ -50,12 +49,18 @@ export function writerOf(sink: SinkKind, start: Bytes | undefined): Writable {
     if (start !== undefined) throw unseekable('sink')
     return socketOn(duplicate(sink.fd, 'sink'), 'sink')
   }
-  const fd = duplicate(sink.fd, 'sink')
   return createWriteStream('', {
-    fd,
-    fs: closingOurs,
+    ...file(sink.fd, 'sink'),
     ...(start === undefined ? {} : { start: Number(start) }),
   })
+}
+
+/** A file by a duplicate; where there can be no more of them by the lender's own descriptor, which stays open. */
+function file(fd: number, side: Side): { fd: number; fs: typeof closingOurs } {
+  const own = binding().duplicate(fd)
+  if (own >= 0) return { fd: own, fs: closingOurs }
+  if (own === -os.errno.EMFILE || own === -os.errno.ENFILE) return { fd, fs: closingNothing }
+  throw systemError(-own, 'fcntl', { side })
 }
 
 /** Node warns when a worker thread has it close a descriptor that it has not opened. */
@@ -67,6 +72,11 @@ const closingOurs = {
     binding().close(fd)
     done?.(null)
   },
+}
+
+const closingNothing: typeof closingOurs = {
+  ...closingOurs,
+  close: (_: number, done) => done?.(null),
 }
 
 /** Whether it answers EAGAIN until its peer has done something, which file streams cannot wait for. */

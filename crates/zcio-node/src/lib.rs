@@ -16,6 +16,7 @@ mod config;
 mod convert;
 mod descriptors;
 mod ending;
+mod ends;
 mod files;
 mod pages;
 mod pipe;

@@ -7,7 +7,8 @@ use zcio::{Facts, Failure, Side, config, sys};
 
 use crate::convert::{Descriptor, Offset};
 use crate::ending::{NativeEnding, Over};
-use crate::transfer::{facts, request};
+use crate::ends;
+use crate::transfer::request;
 
 /// An end that may not be open yet.
 #[napi(object, object_to_js = false)]
@@ -19,7 +20,7 @@ pub struct NativeEnd {
     pub unopened: Option<NativeUnopened>,
 }
 
-/// A regular file that Node will open.
+/// A regular file or a FIFO that Node will open.
 #[napi(object, object_to_js = false)]
 pub struct NativeUnopened {
     /// Bytes that it will then have.
@@ -68,12 +69,17 @@ fn told(Rung { mechanism, refused, reason }: Rung) -> NativeRung {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
 fn facts_of(end: &NativeEnd, side: Side) -> Result<Facts, Failure> {
     let Some(descriptor) = &end.descriptor else { return Ok(Facts::stream_socket()) };
-    let Some(NativeUnopened { size, append }) = end.unopened else { return facts(descriptor, side) };
+    let Some(NativeUnopened { size, append }) = end.unopened else {
+        return Ok(ends::end(descriptor, side)?.facts);
+    };
     let stat = sys::stat(descriptor)
         .map_err(|errno| Failure::early(zcio::Cause::System { errno, call: "fstat" }, Some(side)))?;
+    let is_fifo = stat.file_type() == sys::FileType::Pipe;
     let switched_off = config::switched_off_on(descriptor);
     Ok(Facts {
-        kind: zcio::Kind::File,
+        kind: if is_fifo { zcio::Kind::Pipe } else { zcio::Kind::File },
+        // The engine opens it anew.
+        nonblocking: is_fifo,
         writable: true,
         size: size as u64,
         append,

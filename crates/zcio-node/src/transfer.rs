@@ -17,6 +17,7 @@ use zcio::{
 
 use crate::convert::{Descriptor, Offset, exact};
 use crate::ending::{NativeEnding, Over};
+use crate::ends::{end, own, own_end};
 use crate::port::Port;
 
 /// The transfers of one environment.
@@ -82,8 +83,13 @@ impl Engine {
         let timeout = (idle_timeout > 0.0).then(|| Duration::from_secs_f64(idle_timeout / 1e3));
         let made = own(&a).and_then(|a| Bridge::between([a, own(&b)?], heads, timeout));
         if let Err(failure) = made.and_then(|bridge| self.submit_bridge([id, back], bridge)) {
-            self.port.post(back, Over::Transfer(Err(Failure::early(Cause::Canceled, None))));
-            self.port.post(id, Over::Transfer(Err(failure)));
+            let refused = |cause, head: &BufferSlice| {
+                let mut failure = Failure::early(cause, None);
+                failure.outcome.residual = head.to_vec();
+                Over::Transfer(Err(failure))
+            };
+            self.port.post(back, refused(Cause::Canceled, &b_head));
+            self.port.post(id, refused(failure.cause, &a_head));
         }
         id
     }
@@ -184,6 +190,12 @@ impl Engine {
         self.port.tickets().get(&id).map_or(-1.0, |ticket| exact(ticket.progress()[direction as usize]))
     }
 
+    /// Bytes that one sink of a fan-out has accepted so far, or -1 when it is over.
+    #[napi]
+    pub fn bytes_of(&self, id: u32, sink: u32) -> f64 {
+        self.port.tickets().get(&id).map_or(-1.0, |ticket| exact(ticket.bytes_of(sink as usize)))
+    }
+
     /// Asks a transfer to stop.
     #[napi]
     pub fn cancel(&self, id: u32) {
@@ -240,30 +252,12 @@ fn prepare<'fd>(
     request: Request,
     is_sink_socket: bool,
 ) -> std::result::Result<Transfer<Linux<'fd>>, Failure> {
-    let sink_facts = if is_sink_socket { Facts::stream_socket() } else { facts(sink, Side::Sink)? };
-    let source = Endpoint { handle: Fd::from(source.as_fd()), facts: facts(source, Side::Source)? };
-    Transfer::new(source, Endpoint { handle: Fd::from(sink.as_fd()), facts: sink_facts }, request)
-}
-
-/// What a descriptor is, or why it cannot be this end.
-pub fn facts(descriptor: &Descriptor, side: Side) -> std::result::Result<Facts, Failure> {
-    Facts::of(descriptor).map_err(|refusal| Failure::early(refusal.into(), Some(side)))
-}
-
-/// An end of a fan-out, by a duplicate. One that could hold up the reactor is refused.
-fn own_end(descriptor: &Descriptor, side: Side) -> std::result::Result<Endpoint<Fd<'static>>, Failure> {
-    let facts = facts(descriptor, side)?;
-    if facts.can_block() {
-        return Err(Failure::early(Cause::Blocking, Some(side)));
-    }
-    let handle = Fd::from(descriptor.as_fd()).into_shared();
-    let handle = handle.map_err(|errno| Failure::early(Cause::System { errno, call: "fcntl" }, None))?;
-    Ok(Endpoint { handle, facts })
-}
-
-/// An end of a bridge, by a duplicate.
-fn own(socket: &Descriptor) -> std::result::Result<Endpoint<Fd<'static>>, Failure> {
-    let handle = Fd::from(socket.as_fd()).into_shared();
-    let handle = handle.map_err(|errno| Failure::early(Cause::System { errno, call: "fcntl" }, None))?;
-    Ok(Endpoint { handle, facts: Facts::stream_socket() })
+    let source = end(source, Side::Source)?;
+    let handle = Fd::from(sink.as_fd());
+    let sink = if is_sink_socket {
+        Endpoint { handle, facts: Facts::stream_socket() }
+    } else {
+        end(sink, Side::Sink)?
+    };
+    Transfer::new(source, sink, request)
 }

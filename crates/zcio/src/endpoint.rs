@@ -2,15 +2,15 @@
 //!
 //! The route of a transfer depends on the kinds of its two ends and on a few flags. [`Facts::of`] asks the kernel
 //! for them (three to six cheap calls); [`Facts::stream_socket`] is for callers who took the descriptor from a
-//! connected socket and need not ask. Nothing here opens, changes or keeps a descriptor, and nothing here decides
+//! connected socket and need not ask. Nothing here changes a descriptor that was given, and nothing here decides
 //! how bytes move: that is [`route`](crate::transfer::route)'s.
 
 use std::fmt;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::config;
 use crate::mechanism::Mechanisms;
-use crate::sys::{self, Errno, Fd, FileType, SocketDomain, SocketType, Stat, StatusFlags};
+use crate::sys::{self, Errno, Events, Fd, FileType, OpenFlags, SocketDomain, SocketType, Stat, StatusFlags};
 
 /// The kinds of descriptor that the route table tells apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -234,5 +234,30 @@ impl<'fd> Endpoint<Fd<'fd>> {
         let handle = handle.into();
         let facts = Facts::of(&handle)?;
         Ok(Self { handle, facts })
+    }
+
+    /// The same end where calls on it do not wait: a pipe or FIFO that lacks `O_NONBLOCK` is opened anew through
+    /// /proc, since the flags of the descriptor that was given are its owner's, and of everybody who inherited it. The
+    /// end as it was where that cannot be: there is no /proc, no descriptor is left (`EMFILE`), the pipe belongs to
+    /// another user (`EACCES`), or nobody reads it any more (`ENXIO`).
+    ///
+    /// Drop it as soon as it is not needed: while it is open, readers of the pipe do not see its end.
+    #[must_use]
+    pub fn unblocked(self) -> Self {
+        if self.facts.kind != Kind::Pipe || self.facts.nonblocking {
+            return self;
+        }
+        let access = match (self.facts.readable, self.facts.writable) {
+            (true, true) => OpenFlags::RDWR,
+            (false, true) => OpenFlags::WRONLY,
+            _ => OpenFlags::empty(),
+        };
+        let Ok(own) = sys::reopen(&self.handle, access | OpenFlags::NONBLOCK) else { return self };
+        // Who opens a FIFO for reading is told of the end of those who write from then on only.
+        let has_hung_up = |fd: BorrowedFd<'_>| sys::readiness(fd).contains(Events::HUP);
+        if has_hung_up(self.handle.as_fd()) && !has_hung_up(own.as_fd()) {
+            return self;
+        }
+        Self { handle: Fd::from(own), facts: Facts { nonblocking: true, ..self.facts } }
     }
 }

@@ -5,7 +5,6 @@
 //! file: the [`route`] says which mechanisms to try; `direct`, `relay` and `buffered` make one attempt each and
 //! decide nothing. One mechanism hands over to the next only with nothing in flight, at the exact byte.
 
-mod branch;
 mod bridge;
 mod buffered;
 mod call;

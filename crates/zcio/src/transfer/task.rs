@@ -67,6 +67,16 @@ pub trait Task<K: Kernel> {
 
     /// Bytes that sinks have accepted so far; those of the other direction, where there is one.
     fn progress(&self) -> [u64; 2];
+
+    /// How many sinks it counts one by one, beside that.
+    fn parts(&self) -> usize {
+        0
+    }
+
+    /// Bytes that this one of them has accepted so far.
+    fn progress_of(&self, _part: usize) -> u64 {
+        0
+    }
 }
 
 impl<K: Kernel> Task<K> for Transfer<K> {

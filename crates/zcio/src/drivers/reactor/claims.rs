@@ -19,7 +19,9 @@ impl Claims {
     pub(super) fn on<T: Task<Linux<'static>>>(task: &T) -> Option<Self> {
         let wanted: Vec<Claim> = wanted_by(task).collect();
         let mut taken = taken();
-        if wanted.iter().any(|claim| taken.contains(claim)) {
+        // The sinks of one fan-out could be the same pipe twice.
+        let is_taken = |(index, claim)| taken.contains(claim) || wanted[..index].contains(claim);
+        if wanted.iter().enumerate().any(is_taken) {
             return None;
         }
         taken.extend(&wanted);

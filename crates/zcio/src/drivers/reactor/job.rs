@@ -62,7 +62,7 @@ impl Job {
             return Turn::End(());
         }
         let turn = self.work.turn(plumbing, patience);
-        self.control.count(self.work.progress());
+        self.control.count(&*self.work);
         turn
     }
 
@@ -97,6 +97,7 @@ pub(super) trait Work: Send {
     fn notice(&mut self, end: usize, events: Events);
     fn deadline(&self) -> Option<Instant>;
     fn progress(&self) -> [u64; 2];
+    fn progress_of(&self, part: usize) -> u64;
     fn is_between_files(&self) -> bool;
     fn end(self: Box<Self>, claims: Claims, was_cancelled: bool);
 }
@@ -156,6 +157,10 @@ where
         self.task.progress()
     }
 
+    fn progress_of(&self, part: usize) -> u64 {
+        self.task.progress_of(part)
+    }
+
     fn is_between_files(&self) -> bool {
         (0..self.task.ends()).all(|end| self.task.facts_of(end).kind == Kind::File)
     }
@@ -180,6 +185,8 @@ pub(super) struct Control {
     id: u64,
     cancelled: AtomicBool,
     bytes: [AtomicU64; 2],
+    /// Sink by sink, where there are many.
+    parts: Box<[AtomicU64]>,
     /// The ends that are sockets, as long as the job has them.
     sockets: Mutex<Vec<(usize, Arc<OwnedFd>)>>,
 }
@@ -190,13 +197,17 @@ impl Control {
             id,
             cancelled: AtomicBool::new(false),
             bytes: task.progress().map(AtomicU64::new),
+            parts: (0..task.parts()).map(|_| AtomicU64::new(0)).collect(),
             sockets: Mutex::new(sockets_of(task)),
         }
     }
 
-    fn count(&self, progress: [u64; 2]) {
-        for (bytes, progress) in self.bytes.iter().zip(progress) {
+    fn count(&self, work: &dyn Work) {
+        for (bytes, progress) in self.bytes.iter().zip(work.progress()) {
             bytes.store(progress, Ordering::Relaxed);
+        }
+        for (part, bytes) in self.parts.iter().enumerate() {
+            bytes.store(work.progress_of(part), Ordering::Relaxed);
         }
     }
 
@@ -231,6 +242,12 @@ impl Ticket {
     #[must_use]
     pub fn progress(&self) -> [u64; 2] {
         self.control.bytes.each_ref().map(|bytes| bytes.load(Ordering::Relaxed))
+    }
+
+    /// Bytes that this sink of a fan-out has accepted so far, numbered from 0; 0 for one that it has not.
+    #[must_use]
+    pub fn bytes_of(&self, sink: usize) -> u64 {
+        self.control.parts.get(sink).map_or(0, |bytes| bytes.load(Ordering::Relaxed))
     }
 
     /// Asks the task to stop: it ends with [`Cause::Canceled`] as soon as its thread next looks.

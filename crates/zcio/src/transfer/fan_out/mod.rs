@@ -4,6 +4,10 @@
 //! the others, and goes out of all of them; the next begins when the slowest has accepted its share. Where no pipe can
 //! be had, or the kernel will not duplicate, each round is read once and written to every sink.
 
+mod branch;
+mod ending;
+mod round;
+
 use std::time::{Duration, Instant};
 
 use crate::endpoint::{Endpoint, Facts, Kind};
@@ -12,20 +16,17 @@ use crate::pool::Plumbing;
 use crate::stats;
 use crate::sys::{Errno, Events, Interest};
 
-use super::branch::{Branch, State};
-use super::buffered::{self, Carry};
+use super::buffered::Carry;
 use super::flow::{self, Move};
-use super::outcome::{Cause, Fallback, Mechanism, Patience};
-use super::{Task, Turn, relay, residency};
+use super::outcome::{Cause, Patience};
+use super::{Task, Turn};
 
-/// The most that one turn takes from the source.
-const TURN: u64 = 1 << 20;
+use branch::{Branch, State};
+pub use ending::{FanOutEnding, SinkEnding};
 
-/// The most that one round takes: what a pipe holds that has not been grown.
-const ROUND: usize = 64 * 1024;
-
-/// A pipe had fewer slots than the one that was to be duplicated into it.
-const SHORT_TEE: &str = "SHORT_TEE";
+/// The most rounds in one turn, some 1 MiB where the source gives what a pipe holds: a source that gives byte by byte
+/// must not keep the thread for a megabyte of them.
+const ROUNDS: u32 = 16;
 
 /// What is wanted of a fan-out. The default: everything from here on, to all sinks or to none.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,38 +52,14 @@ pub struct FanOut<K: Kernel> {
     taken: u64,
     /// The bytes of this round, where it is copied.
     shared: Carry,
+    /// What was read from the source before and lies beyond the length.
+    beyond: Vec<u8>,
     /// Why rounds are copied.
     copies: Option<&'static str>,
     waits_for_source: bool,
     drop_failed: bool,
     sink_timeout: Option<Duration>,
     running: stats::Running,
-}
-
-/// How a fan-out ended.
-#[derive(Debug)]
-pub struct FanOutEnding {
-    /// Bytes taken from the source and accepted by every sink that stayed.
-    pub bytes: u64,
-    /// What became of each sink, in the order in which they were given.
-    pub sinks: Vec<SinkEnding>,
-    /// Why it ended before the end of the source, and which end is to blame: 0 the source, then the sinks.
-    pub failure: Option<(Cause, Option<usize>)>,
-    /// Why bytes were copied, where they were.
-    pub fallbacks: Vec<Fallback>,
-    /// Bytes taken from a source that cannot be read again which a sink that stayed has not accepted.
-    pub residual: Vec<u8>,
-}
-
-/// What became of one sink.
-#[derive(Debug, Clone, Copy)]
-pub struct SinkEnding {
-    /// Bytes that it accepted.
-    pub bytes: u64,
-    /// How they came to it.
-    pub mechanism: Mechanism,
-    /// Why it was left out.
-    pub failure: Option<Cause>,
 }
 
 impl<K: Kernel> FanOut<K> {
@@ -116,6 +93,7 @@ impl<K: Kernel> FanOut<K> {
             remaining: request.length,
             taken: 0,
             shared: Carry::default(),
+            beyond: Vec::new(),
             copies: None,
             waits_for_source: false,
             drop_failed: request.drop_failed,
@@ -124,18 +102,21 @@ impl<K: Kernel> FanOut<K> {
         })
     }
 
-    /// The same after bytes that were read from the source before: they go first, and count. They must not be more than
-    /// the request's length.
+    /// The same after bytes that were read from the source before: they go first, and count. What of them lies beyond
+    /// the request's length comes back as the ending's residual.
     #[must_use]
-    pub fn with_head(mut self, head: Vec<u8>) -> Self {
+    pub fn with_head(mut self, mut head: Vec<u8>) -> Self {
+        let wanted =
+            self.remaining.map_or(usize::MAX, |length| usize::try_from(length).unwrap_or(usize::MAX));
+        self.beyond = head.split_off(head.len().min(wanted));
         self.taken = head.len() as u64;
-        self.remaining = self.remaining.map(|remaining| remaining.saturating_sub(self.taken));
+        self.remaining = self.remaining.map(|remaining| remaining - self.taken);
         self.shared = head.into();
         self.hand_out_copy();
         self
     }
 
-    /// Gives every sink what it can take now. Ends the fan-out where one has failed and may not.
+    /// Gives every sink what it can take now. Ends the fan-out where one has failed and may not, or none is left.
     fn drain(&mut self, plumbing: &Plumbing<K>, patience: Patience) -> Result<(), (Cause, Option<usize>)> {
         for (index, branch) in self.branches.iter_mut().enumerate() {
             let may_wait_for_disk = branch.sink.facts.kind == Kind::File;
@@ -154,10 +135,13 @@ impl<K: Kernel> FanOut<K> {
                 return Err((cause, Some(index + 1)));
             }
         }
-        match self.branches.iter().rposition(Branch::is_alive) {
-            Some(_) => Ok(()),
-            None => Err(self.last_failure()),
+        if !self.branches.iter().any(Branch::is_alive) {
+            return Err(self.last_failure());
         }
+        for branch in self.branches.iter_mut().filter(|branch| !branch.is_alive()) {
+            branch.leave();
+        }
+        Ok(())
     }
 
     fn last_failure(&self) -> (Cause, Option<usize>) {
@@ -167,123 +151,6 @@ impl<K: Kernel> FanOut<K> {
         };
         self.branches.iter().enumerate().filter_map(failed).next_back().unwrap_or((Cause::Canceled, None))
     }
-
-    /// Takes what the source gives now, and hands it out to the sinks.
-    fn fill(&mut self, plumbing: &Plumbing<K>) -> Move {
-        let Some(last) = self.branches.iter().rposition(Branch::is_alive) else { return Move::Nothing };
-        let most =
-            self.remaining.map_or(ROUND, |remaining| usize::try_from(remaining).unwrap_or(ROUND).min(ROUND));
-        let source = (&self.source, &mut self.source_offset);
-        let relay = &mut self.branches[last].sink.relay;
-        let filled = if self.copies.is_none() {
-            relay::fill(plumbing, source, relay, most)
-        } else {
-            buffered::fill(&plumbing.kernel, source, &mut self.shared, most)
-        };
-        if !matches!(filled, Move::Taken) {
-            return filled;
-        }
-        let held = self.branches[last].sink.relay.held();
-        let taken = if held > 0 { held } else { self.shared.pending().len() };
-        self.taken += taken as u64;
-        if let Some(remaining) = &mut self.remaining {
-            *remaining -= taken as u64;
-        }
-        if held == 0 {
-            self.hand_out_copy();
-        } else if let Err(code) = self.hand_out(plumbing, last, held) {
-            self.copy(plumbing, last, code);
-        }
-        Move::Bytes(taken as u64)
-    }
-
-    /// Duplicates what the last sink's pipe holds into one for each other.
-    fn hand_out(&mut self, plumbing: &Plumbing<K>, last: usize, held: usize) -> Result<(), &'static str> {
-        let Plumbing { kernel, pipes } = plumbing;
-        let (others, rest) = self.branches.split_at_mut(last);
-        let Some(full) = rest[0].sink.relay.conduit() else { return Err("EMPTY") };
-        for branch in others.iter_mut().filter(|branch| branch.is_alive()) {
-            let mut conduit = pipes.lend(kernel).map_err(Errno::name)?;
-            if conduit.capacity < full.capacity {
-                pipes.grow(kernel, &mut conduit);
-            }
-            match kernel.tee(&full.reader, &conduit.writer, held) {
-                Ok(bytes) if bytes == held => branch.sink.relay.hold(conduit, held),
-                // The rest cannot be duplicated any more, since tee(2) always begins at the beginning.
-                Ok(_) => return Err(SHORT_TEE),
-                Err(errno) => return Err(errno.name()),
-            }
-        }
-        Ok(())
-    }
-
-    /// Nothing of this round has gone out: reads it back, for every sink to be written. So are later rounds, unless it
-    /// was just that a larger pipe held more than a smaller one can.
-    fn copy(&mut self, plumbing: &Plumbing<K>, last: usize, code: &'static str) {
-        if code != SHORT_TEE {
-            self.copies = Some(code);
-        }
-        relay::pour_out(plumbing, &mut self.branches[last].sink);
-        self.shared = std::mem::take(&mut self.branches[last].sink.carry);
-        for branch in &mut self.branches[..last] {
-            branch.sink.relay = relay::Relay::default();
-        }
-        self.hand_out_copy();
-    }
-
-    fn hand_out_copy(&mut self) {
-        let length = self.shared.pending().len();
-        for branch in self.branches.iter_mut().filter(|branch| branch.is_alive()) {
-            branch.behind = length;
-        }
-    }
-
-    /// Whether the next fill can be made on a thread that must not wait for a disk.
-    fn source_is_ready(&self, kernel: &K) -> bool {
-        let Endpoint { facts, .. } = &self.source;
-        let position = self.source_offset.unwrap_or(facts.position + self.taken);
-        let length = (ROUND as u64).min(facts.size.saturating_sub(position));
-        facts.kind != Kind::File || residency::is_resident(kernel, &self.source, position, length)
-    }
-
-    /// Bytes that every sink that stays has accepted.
-    fn bytes(&self) -> u64 {
-        let behind = self.branches.iter().filter(|branch| branch.is_alive()).map(Branch::pending).max();
-        self.taken - behind.unwrap_or(0) as u64
-    }
-
-    fn end(&mut self, plumbing: &Plumbing<K>, failure: Option<(Cause, Option<usize>)>) -> FanOutEnding {
-        if failure.is_none() {
-            self.running.complete();
-        }
-        if let Some(code) = self.copies {
-            stats::count_fallback(code);
-        }
-        let bytes = self.bytes();
-        let residual = self.take_back(plumbing);
-        let fallback = |code| Fallback { mechanism: Mechanism::Splice, code };
-        FanOutEnding {
-            bytes,
-            sinks: self.branches.iter().map(Branch::ending).collect(),
-            failure,
-            fallbacks: self.copies.map(fallback).into_iter().collect(),
-            residual,
-        }
-    }
-
-    /// What the slowest sink has not accepted is more than what any other has not.
-    fn take_back(&mut self, plumbing: &Plumbing<K>) -> Vec<u8> {
-        let alive = self.branches.iter_mut().filter(|branch| branch.is_alive());
-        let Some(slowest) = alive.max_by_key(|branch| branch.pending()) else { return Vec::new() };
-        let pending = slowest.take(plumbing, self.shared.pending());
-        if pending.is_empty() || self.source_offset.is_some() {
-            return Vec::new();
-        }
-        let distance = -(pending.len().cast_signed() as i64);
-        let seekable = self.source.facts.kind == Kind::File;
-        let stepped_back = seekable && plumbing.kernel.seek_by(&self.source.handle, distance).is_ok();
-        if stepped_back { Vec::new() } else { pending }
-    }
 }
 
 /// End 0 is the source; the sinks follow.
@@ -291,7 +158,7 @@ impl<K: Kernel> Task<K> for FanOut<K> {
     type Ending = FanOutEnding;
 
     fn turn(&mut self, plumbing: &Plumbing<K>, patience: Patience) -> Turn<FanOutEnding> {
-        let mut turn = TURN;
+        let mut rounds = ROUNDS;
         self.waits_for_source = false;
         // Invariant: a round begins when every sink that stays has accepted all of the one before.
         loop {
@@ -305,9 +172,10 @@ impl<K: Kernel> Task<K> for FanOut<K> {
             if self.remaining == Some(0) {
                 return Turn::End(self.end(plumbing, None));
             }
-            if turn == 0 {
+            if rounds == 0 {
                 return Turn::Again;
             }
+            rounds -= 1;
             if patience == Patience::None && !self.source_is_ready(&plumbing.kernel) {
                 return Turn::Disk;
             }
@@ -316,7 +184,7 @@ impl<K: Kernel> Task<K> for FanOut<K> {
                 filled => filled,
             };
             match filled {
-                Move::Bytes(bytes) => turn = turn.saturating_sub(bytes),
+                Move::Bytes(_) => {}
                 Move::Refused(errno) => self.copies = Some(errno.name()),
                 Move::Blocked(_) => {
                     self.waits_for_source = true;
@@ -374,5 +242,13 @@ impl<K: Kernel> Task<K> for FanOut<K> {
 
     fn progress(&self) -> [u64; 2] {
         [self.bytes(), 0]
+    }
+
+    fn parts(&self) -> usize {
+        self.branches.len()
+    }
+
+    fn progress_of(&self, part: usize) -> u64 {
+        self.branches[part].bytes()
     }
 }

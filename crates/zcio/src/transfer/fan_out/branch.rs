@@ -6,12 +6,12 @@ use crate::endpoint::Endpoint;
 use crate::kernel::Kernel;
 use crate::pool::Plumbing;
 use crate::stats;
-use crate::sys::Events;
+use crate::sys::{Errno, Events};
 
-use super::fan_out::SinkEnding;
-use super::flow::{Move, Outlet};
-use super::outcome::{Cause, Mechanism};
-use super::{buffered, relay};
+use super::super::flow::{Move, Outlet};
+use super::super::outcome::{Cause, Mechanism};
+use super::super::{buffered, relay};
+use super::SinkEnding;
 
 /// A sink and its share.
 #[derive(Debug)]
@@ -55,6 +55,11 @@ impl<K: Kernel> Branch<K> {
         !matches!(self.state, State::Failed(_))
     }
 
+    /// Bytes that it has accepted.
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Bytes of this round that it has not accepted.
     pub fn pending(&self) -> usize {
         self.sink.relay.held() + self.sink.carry.pending().len() + self.behind
@@ -80,7 +85,10 @@ impl<K: Kernel> Branch<K> {
                 Move::Failed(_, errno, call) => self.fail(Cause::System { errno, call }),
                 // What the pipe held is in the carry now.
                 Move::Refused(_) => self.mechanism = Mechanism::ReadWrite,
-                Move::Taken | Move::Nothing | Move::End => {}
+                // Not an answer that a drain or a write gives; to try again would be to spin.
+                Move::Taken | Move::Nothing | Move::End => {
+                    self.fail(Cause::System { errno: Errno::IO, call: "write" });
+                }
             }
         }
     }
@@ -102,10 +110,14 @@ impl<K: Kernel> Branch<K> {
         written
     }
 
-    /// Leaves it out from now on. A pipe with bytes in it is closed.
+    /// Gives it no more. It keeps its share: if it ends the fan-out, that is what goes back.
     pub fn fail(&mut self, cause: Cause) {
         self.state = State::Failed(cause);
         self.waiting_since = None;
+    }
+
+    /// The others go on without it. A pipe with bytes in it is closed.
+    pub fn leave(&mut self) {
         self.behind = 0;
         self.sink.relay = relay::Relay::default();
         self.sink.carry.take();

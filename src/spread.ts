@@ -1,0 +1,132 @@
+// One run of the engine from one source to many sinks that have been lent to it: its signal, its progress, the sockets
+// that must not go on without it, and its outcome as a result or an error. What move.ts is for one sink.
+
+import type { Socket } from 'node:net'
+import type { Stream } from 'node:stream'
+import * as engine from './engine.js'
+import type { LentMany } from './endpoint/lend-many.js'
+import type { LentSink, LentSource } from './endpoint/lent.js'
+import { lend } from './endpoint/socket.js'
+import { closed } from './endpoint/wait.js'
+import { abortError, isRefusal, type Fallback } from './errors.js'
+import { Declined } from './move.js'
+import { countAlso } from './node-internals.js'
+import { watch, type ProgressReport } from './pulse.js'
+
+/** What a fan-out came to. */
+export interface FanOutResult {
+  /** Bytes taken from the source and accepted by every sink that stayed. */
+  bytes: number
+  /** Each sink, in the order given: what it accepted, how, and why it was left out. */
+  sinks: engine.SinkOutcome[]
+  /** Why bytes were copied, where they were. Empty where references to the same pages went to all sinks. */
+  fallbacks: readonly Fallback[]
+}
+
+/** What is wanted. */
+export interface Spread {
+  /** The streams whose files these are: what JavaScript destroys is moved no further. */
+  files: readonly Stream[]
+  /** Whether the source is still to be read after a failure. */
+  livesOn: boolean
+  sinkTimeout: number
+  onSinkError: 'abort' | 'drop'
+  signal: AbortSignal | undefined
+  onProgress: ((report: ProgressReport) => void) | undefined
+}
+
+/** Gives every sink all bytes of the source, up to what the shortest head among them has declared. */
+export async function spread({ source, sinks }: LentMany, how: Spread): Promise<FanOutResult> {
+  const { signal, onProgress, sinkTimeout, onSinkError } = how
+  const run = engine.fanOut({
+    source: source.fd,
+    sinks: sinks.map(({ fd }) => fd),
+    start: source.start,
+    length: shortest(source.length, sinks),
+    dropFailed: onSinkError === 'drop',
+    sinkTimeout,
+    head: source.head,
+  })
+  const letGo = hold(run, source, sinks, how)
+  const outcome = await run.ended
+  for (const release of letGo) release(outcome)
+  sinks.forEach((sink, index) => {
+    sink.count(outcome.sinks[index]?.bytes ?? 0)
+  })
+  const { bytes, declined, failure, residual, fallbacks } = outcome
+  const livesOn = how.livesOn || declined !== undefined || (failure !== undefined && isRefusal(failure))
+  if (residual && livesOn && source.giveBack?.(residual)) outcome.residual = undefined
+  if (failure)
+    throw declined === undefined ? explain(outcome, failure, signal) : new Declined(declined, failure)
+  onProgress?.({ bytes })
+  return { bytes, sinks: outcome.sinks, fallbacks }
+}
+
+/** What the heads of responses promise, none may exceed. */
+function shortest(length: number | undefined, sinks: readonly LentSink[]): number | undefined {
+  const lengths = [length, ...sinks.map(({ declared }) => declared)].filter((one) => one !== undefined)
+  return lengths.length > 0 ? Math.min(...lengths) : undefined
+}
+
+type LetGo = (outcome: engine.Outcome) => void
+
+/** Keeps the streams for the engine while it runs, and has them tell the truth. Returns how to let go of them. */
+function hold(
+  run: engine.FanOutRun,
+  source: LentSource,
+  sinks: readonly LentSink[],
+  { files, signal, onProgress }: Spread,
+): LetGo[] {
+  const sockets = [source.socket, ...sinks.map(({ socket }) => socket)].filter((one) => one !== undefined)
+  const unwatch = watch(run.bytes, { onProgress, sockets })
+  signal?.addEventListener('abort', run.cancel)
+  for (const file of files) file.once('close', run.cancel)
+  return [
+    () => {
+      signal?.removeEventListener('abort', run.cancel)
+      for (const file of files) file.off('close', run.cancel)
+      unwatch()
+    },
+    ...(source.socket ? holdSource(run, source.socket, source.head?.length ?? 0) : []),
+    ...sinks.flatMap(({ socket }, index) => (socket ? holdSink(run, socket, index) : [])),
+  ]
+}
+
+function holdSource(run: engine.FanOutRun, socket: Socket, headLength: number): LetGo[] {
+  const onClose = (): void => {
+    run.hangUp('source')
+  }
+  socket.once('close', onClose)
+  const taken = (bytes: number): number => Math.max(0, bytes - headLength)
+  const count = countAlso(socket, 'bytesRead', () => taken(run.bytes()))
+  return [
+    ({ bytes, residual }) => {
+      socket.off('close', onClose)
+      count(taken(bytes + (residual?.length ?? 0)))
+    },
+  ]
+}
+
+function holdSink(run: engine.FanOutRun, socket: Socket, index: number): LetGo[] {
+  const giveBack = lend(socket, () => {
+    run.shutDown(index + 1)
+  })
+  const count = countAlso(socket, 'bytesWritten', () => run.bytesOf(index))
+  return [
+    ({ sinks }) => {
+      count(sinks[index]?.bytes ?? 0)
+      giveBack()
+    },
+  ]
+}
+
+function explain(
+  { bytes, canceled, residual }: engine.Outcome,
+  failure: NonNullable<engine.Outcome['failure']>,
+  signal: AbortSignal | undefined,
+): Error {
+  delete failure.residual
+  const progress = residual === undefined ? { bytes } : { bytes, residual }
+  if (!canceled) return Object.assign(failure, progress)
+  return signal?.aborted ? abortError(signal, progress) : Object.assign(closed('source'), progress)
+}
