@@ -17,17 +17,25 @@ let loaded: Native | Error | undefined
 
 /** The binding; throws ERR_ZCIO_UNSUPPORTED with the reason where there is none. */
 export function binding(): Native {
-  loaded ??= load()
-  if (loaded instanceof Error) {
-    throw zcioError('ERR_ZCIO_UNSUPPORTED', `zcio does not work here: ${loaded.message}`, { cause: loaded })
+  const native = once()
+  if (native instanceof Error) {
+    throw zcioError('ERR_ZCIO_UNSUPPORTED', `zcio does not work here: ${native.message}`, { cause: native })
   }
-  return loaded
+  return native
 }
 
 /** Why there is no binding, or undefined where there is one. */
 export function unavailable(): string | undefined {
-  loaded ??= load()
-  return loaded instanceof Error ? loaded.message : undefined
+  const native = once()
+  return native instanceof Error ? native.message : undefined
+}
+
+/** Loads it once; for want of descriptors it may load another time. */
+function once(): Native | Error {
+  if (loaded !== undefined) return loaded
+  const native = load()
+  if (!(native instanceof Error && isOutOfFiles(native.cause))) loaded = native
+  return native
 }
 
 function load(): Native | Error {
@@ -49,12 +57,18 @@ function applyEnvironment(native: Native): void {
 }
 
 function explain(error: unknown): Error {
+  if (isOutOfFiles(error)) return new Error('too many files are open to load its binary', { cause: error })
   const why = isForbidden(error)
     ? 'permission' in process
       ? '--permission forbids native addons; --allow-addons permits them, but files that zcio opens are then not subject to --allow-fs-read'
       : '--no-addons forbids native addons'
     : `no binary for this platform (${process.platform} ${process.arch}) could be loaded`
   return new Error(why, { cause: error })
+}
+
+function isOutOfFiles(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return /E[MN]FILE|too many open files/i.test(error.message) || isOutOfFiles(error.cause)
 }
 
 /** The generated loader tries several places; of why each failed it keeps the message, and not the code. */

@@ -20,7 +20,7 @@ function table(): Record<string, Record<string, string>> {
     const first = ladders.map((ladder, at) => [kinds[at + 1], /`(\w+)`/.exec(ladder)?.[1]])
     return [name.replaceAll('*', '').trim(), Object.fromEntries(first) as Record<string, string>] as const
   })
-  return Object.fromEntries(rows) as Record<string, Record<string, string>>
+  return Object.fromEntries(rows)
 }
 
 const kinds = ['regular file', 'pipe, FIFO', 'stream socket', 'character device', 'other']
