@@ -113,6 +113,8 @@ async function bridgeBetween(a: Socket, b: Socket, wanted: Wanted): Promise<Brid
     near.giveBack(near.head)
     return bridgeByStream(a, b, { ...wanted, refused: far.refused })
   }
+  // It may have been aborted while they were lent: then nobody would hear of it any more.
+  if (signal?.aborted) throw unmoved(abortError(signal, { bytes: 0 }), [head, near.head], far.head)
   return run(near, far, wanted)
 }
 
@@ -121,7 +123,7 @@ function unmoved<E extends Error & Progress>(error: E, fromA: (Buffer | undefine
   const taken = Buffer.concat(fromA.filter((bytes) => bytes !== undefined))
   const progress: BridgeProgress = {
     aToB: progressOf({ bytes: 0, residual: taken.length > 0 ? taken : undefined }),
-    bToA: progressOf({ bytes: 0, residual: fromB }),
+    bToA: progressOf({ bytes: 0, residual: fromB?.length ? fromB : undefined }),
   }
   delete error.residual
   return Object.assign(error, progress)
@@ -151,7 +153,7 @@ function hold(
   a: LentDuplex,
   b: LentDuplex,
   [aToB, bToA]: [Run, Run],
-  { signal, onProgress }: Wanted,
+  { signal, head, onProgress }: Wanted,
 ): (there: Outcome, back: Outcome) => void {
   const letGo = [
     lend(a.socket, () => {
@@ -161,7 +163,8 @@ function hold(
       aToB.hangUp('sink')
     }),
   ]
-  const counts = [count(a, b, aToB), count(b, a, bToA)]
+  const before = a.head.length + (head?.length ?? 0)
+  const counts = [count(a, b, aToB, before), count(b, a, bToA, b.head.length)]
   const bytes = (): number => aToB.bytes() + bToA.bytes()
   letGo.push(watch(bytes, { onProgress, sockets: [a.socket, b.socket] }))
   signal?.addEventListener('abort', aToB.cancel)
@@ -174,8 +177,13 @@ function hold(
 }
 
 /** Counts one direction where it is read, but for what Node has read and counted itself, and where it is written. */
-function count(source: LentDuplex, sink: LentDuplex, direction: Run): (outcome: Outcome) => void {
-  const taken = (bytes: number): number => Math.max(0, bytes - source.head.length)
+function count(
+  source: LentDuplex,
+  sink: LentDuplex,
+  direction: Run,
+  before: number,
+): (outcome: Outcome) => void {
+  const taken = (bytes: number): number => Math.max(0, bytes - before)
   const read = countAlso(source.socket, 'bytesRead', () => taken(direction.bytes()))
   const written = countAlso(sink.socket, 'bytesWritten', direction.bytes)
   return ({ bytes, residual }) => {

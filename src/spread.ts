@@ -5,7 +5,7 @@ import type { Socket } from 'node:net'
 import type { Stream } from 'node:stream'
 import * as engine from './engine.js'
 import type { LentMany } from './endpoint/lend-many.js'
-import type { LentSink, LentSource } from './endpoint/lent.js'
+import { giveBackHead, type LentSink, type LentSource } from './endpoint/lent.js'
 import { lend } from './endpoint/socket.js'
 import { closed } from './endpoint/wait.js'
 import { abortError, isRefusal, type Fallback } from './errors.js'
@@ -38,6 +38,8 @@ export interface Spread {
 /** Gives every sink all bytes of the source, up to what the shortest head among them has declared. */
 export async function spread({ source, sinks }: LentMany, how: Spread): Promise<FanOutResult> {
   const { signal, onProgress, sinkTimeout, onSinkError } = how
+  // It may have been aborted while the ends were lent: then nobody would hear of it any more.
+  if (signal?.aborted) throw giveBackHead(source, abortError(signal, { bytes: 0 }), how.livesOn)
   const run = engine.fanOut({
     source: source.fd,
     sinks: sinks.map(({ fd }) => fd),
