@@ -18,9 +18,10 @@ import {
 import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { transfer } from 'zcio'
+import { run } from '../helpers/children.js'
 import { content, fifo, flags, opened, pipe, sink, source } from '../helpers/descriptors.js'
 import { failure } from '../helpers/failures.js'
-import { makeFile, pattern, sha256 } from '../helpers/files.js'
+import { makeFile, pathFor, pattern, sha256 } from '../helpers/files.js'
 import { bare, received, sockets } from '../helpers/sockets.js'
 
 const { O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, O_NOCTTY } = constants
@@ -110,6 +111,37 @@ test('a FIFO that Node opened blocks, so the engine opens it anew', async (t) =>
     t.deepEqual(result, { bytes: size, mechanism: 'splice', fallbacks: [] })
   }
   t.is(sha256(content(to)), sha256(bytes))
+})
+
+for (const left of ['', 'left behind']) {
+  test(`a blocking FIFO whose writers have gone already is read to its end: ${left || 'nothing'}`, async (t) => {
+    const path = fifo()
+    const writer = openSync(path, O_RDWR)
+    const reader = opened(t, path)
+    writeSync(writer, left)
+    closeSync(writer)
+    const to = sink(t)
+    // Opened anew, it would be waited for another writer.
+    t.deepEqual(await transfer(reader, to), {
+      bytes: left.length,
+      mechanism: 'stream',
+      fallbacks: [{ mechanism: 'splice', code: 'BLOCKING' }],
+    })
+    t.is(String(content(to)), left)
+  })
+}
+
+test('an inherited pipe, standard input and output, is spliced, and ends with the transfer', async (t) => {
+  const program = `
+    const { transfer } = await import('zcio')
+    const { mechanism, fallbacks } = await transfer(0, 1)
+    console.error(JSON.stringify([mechanism, fallbacks]))`
+  const { path } = makeFile(bytes)
+  const copy = pathFor('copy')
+  const { code, stderr } = await run(program, { before: `cat ${path} | ( exec "$@" ) | cat > ${copy}; exit` })
+  t.is(code, 0)
+  t.regex(stderr, /\["splice",\[\]\]/)
+  t.is(sha256(readFileSync(copy)), sha256(bytes))
 })
 
 /** golang/go#28330: the mode of the caller's descriptor was changed. */

@@ -205,6 +205,79 @@ fn what_was_taken_and_not_accepted_comes_back() {
 }
 
 #[test]
+fn what_the_last_sink_had_not_accepted_when_it_failed_comes_back() {
+    for drop_failed in [false, true] {
+        let (source, mut writer) = socket();
+        let (near, mut peer) = socket();
+        let request = FanOutRequest { drop_failed, ..FanOutRequest::default() };
+        let started = start(&source, &[&near], request);
+        let original = bytes(4 << 20);
+        let sent = original.clone();
+        let writing = thread::spawn(move || drop(writer.write_all(&sent)));
+        assert!(eventually(|| started.ticket.bytes_of(0) > 0));
+        let mut last = u64::MAX;
+        assert!(eventually(|| {
+            thread::sleep(Duration::from_millis(50));
+            let moved = started.ticket.bytes_of(0);
+            std::mem::replace(&mut last, moved) == moved
+        }));
+        let mut first = [0; 1000];
+        peer.read_exact(&mut first).unwrap();
+        drop(peer);
+        let ending = started.end();
+        assert!(matches!(ending.failure, Some((Cause::System { errno: Errno::PIPE, .. }, Some(1)))));
+        assert_eq!(ending.bytes, ending.sinks[0].bytes);
+        let moved = usize::try_from(ending.bytes).unwrap();
+        assert!(!ending.residual.is_empty());
+        assert_same(&ending.residual, &original[moved..moved + ending.residual.len()]);
+        drop(source);
+        writing.join().unwrap();
+    }
+}
+
+#[test]
+fn of_a_head_no_more_is_given_than_the_length() {
+    let (source, writer) = socket();
+    let copy = file(b"");
+    let request = FanOutRequest { length: Some(4), ..FanOutRequest::default() };
+    let task: FanOut<Linux<'static>> = FanOut::new(end(&source), vec![end(&copy)], request).unwrap();
+    let (on_end, ending) = channel();
+    let told = move |ending| drop(on_end.send(ending));
+    let task = task.with_head(b"0123456789".to_vec());
+    let ticket = Reactor::global().unwrap().carry_out(task, told).expect("not busy");
+    let ending = Started { ticket, ending }.end();
+    assert_eq!((ending.bytes, ending.failure), (4, None));
+    assert_eq!(ending.residual, b"456789");
+    assert_eq!(content(&copy), b"0123");
+    drop(writer);
+}
+
+#[test]
+fn sinks_that_are_all_late_end_it_and_an_idle_source_makes_nobody_late() {
+    let (source, mut writer) = socket();
+    let ((one, one_peer), (other, other_peer)) = (socket(), socket());
+    let sink_timeout = Some(Duration::from_millis(100));
+    let started = start(&source, &[&one, &other], FanOutRequest { sink_timeout, ..FanOutRequest::default() });
+    writer.write_all(b"a little").unwrap();
+    assert!(started.ending.recv_timeout(Duration::from_millis(400)).is_err());
+    let writing = thread::spawn(move || drop(writer.write_all(&bytes(8 << 20))));
+    let ending = started.end();
+    assert!(matches!(ending.failure, Some((Cause::TimedOut, Some(_)))), "{ending:?}");
+    assert!(ending.sinks.iter().all(|sink| sink.failure == Some(Cause::TimedOut)));
+    drop((source, one_peer, other_peer));
+    writing.join().unwrap();
+}
+
+#[test]
+fn one_pipe_cannot_be_two_of_its_sinks() {
+    let (_reader, writer) = sys::pipe().unwrap();
+    let task: FanOut<Linux<'static>> =
+        FanOut::new(end(&file(b"some")), vec![end(&writer), end(&writer)], FanOutRequest::default()).unwrap();
+    let refused = Reactor::global().unwrap().carry_out(task, drop).unwrap_err();
+    assert!(matches!(refused.failure, Some((Cause::Busy, None))));
+}
+
+#[test]
 fn a_sink_that_cannot_be_spliced_into_is_written() {
     let original = bytes(1_000_001);
     let directory = tempfile::tempdir().unwrap();
