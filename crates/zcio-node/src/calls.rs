@@ -194,7 +194,7 @@ fn end<'a>(
         };
         Failure::early(cause, Some(side))
     })?;
-    Ok(Endpoint { handle: Fd::from(descriptor.as_fd()), facts })
+    Ok(Endpoint::new(descriptor.as_fd(), facts))
 }
 
 /// `vmsplice(2)` says `EBADF` to what is not a pipe.

@@ -10,7 +10,7 @@ use crate::convert::Descriptor;
 /// An end as the reactor can use it, if it can.
 pub fn end(descriptor: &Descriptor, side: Side) -> Result<Endpoint<Fd<'_>>, Failure> {
     let facts = facts(descriptor, side)?;
-    Ok(Endpoint { handle: Fd::from(descriptor.as_fd()), facts }.unblocked())
+    Ok(Endpoint::new(descriptor.as_fd(), facts).unblocked())
 }
 
 /// An end of a fan-out, by a duplicate. One that could hold up the reactor is refused.
@@ -21,14 +21,14 @@ pub fn own_end(descriptor: &Descriptor, side: Side) -> Result<Endpoint<Fd<'stati
     }
     let handle = handle.into_shared();
     let handle = handle.map_err(|errno| Failure::early(Cause::System { errno, call: "fcntl" }, None))?;
-    Ok(Endpoint { handle, facts })
+    Ok(Endpoint::new(handle, facts))
 }
 
 /// An end of a bridge, by a duplicate.
 pub fn own(socket: &Descriptor) -> Result<Endpoint<Fd<'static>>, Failure> {
     let handle = Fd::from(socket.as_fd()).into_shared();
     let handle = handle.map_err(|errno| Failure::early(Cause::System { errno, call: "fcntl" }, None))?;
-    Ok(Endpoint { handle, facts: Facts::stream_socket() })
+    Ok(Endpoint::stream_socket(handle))
 }
 
 /// What a descriptor is, or why it cannot be this end.

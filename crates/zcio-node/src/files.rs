@@ -102,7 +102,7 @@ fn look(file: Fd<'_>, stat: &Stat, start: f64, end: f64, body: &mut [u8]) -> Fou
     if length > config::inline_max() {
         return Found::default();
     }
-    let source = Endpoint { handle: file, facts: Facts::opened_file(stat) };
+    let source = Endpoint::new(file, Facts::opened_file(stat));
     let kernel = Linux::new();
     let small = usize::try_from(length).ok().and_then(|length| body.get_mut(..length));
     let Some(body) = small else {

@@ -253,11 +253,6 @@ fn prepare<'fd>(
     is_sink_socket: bool,
 ) -> std::result::Result<Transfer<Linux<'fd>>, Failure> {
     let source = end(source, Side::Source)?;
-    let handle = Fd::from(sink.as_fd());
-    let sink = if is_sink_socket {
-        Endpoint { handle, facts: Facts::stream_socket() }
-    } else {
-        end(sink, Side::Sink)?
-    };
+    let sink = if is_sink_socket { Endpoint::stream_socket(sink.as_fd()) } else { end(sink, Side::Sink)? };
     Transfer::new(source, sink, request)
 }

@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, LazyLock};
 
 use crate::config;
 use crate::mechanism::Mechanisms;
@@ -221,8 +222,22 @@ fn kind_of_socket(fd: impl AsFd) -> Result<Kind, Refusal> {
 pub struct Endpoint<H> {
     /// What the kernel calls take.
     pub handle: H,
-    /// What the route depends on.
-    pub facts: Facts,
+    /// What the route depends on. Shared: both directions of a bridge know the same of a socket.
+    pub facts: Arc<Facts>,
+}
+
+impl<H> Endpoint<H> {
+    /// A handle, and what the caller knows about it.
+    pub fn new(handle: impl Into<H>, facts: impl Into<Arc<Facts>>) -> Self {
+        Self { handle: handle.into(), facts: facts.into() }
+    }
+
+    /// A descriptor that the caller took from a connected, nonblocking [stream socket](Facts::stream_socket).
+    pub fn stream_socket(handle: impl Into<H>) -> Self {
+        /// All of them know the same: ten thousand tunnels hold it once.
+        static FACTS: LazyLock<Arc<Facts>> = LazyLock::new(|| Facts::stream_socket().into());
+        Self { handle: handle.into(), facts: Arc::clone(&FACTS) }
+    }
 }
 
 impl<'fd> Endpoint<Fd<'fd>> {
@@ -232,7 +247,7 @@ impl<'fd> Endpoint<Fd<'fd>> {
     /// As of [`Facts::of`].
     pub fn of(handle: impl Into<Fd<'fd>>) -> Result<Self, Refusal> {
         let handle = handle.into();
-        let facts = Facts::of(&handle)?;
+        let facts = Facts::of(&handle)?.into();
         Ok(Self { handle, facts })
     }
 
@@ -258,6 +273,6 @@ impl<'fd> Endpoint<Fd<'fd>> {
         if has_hung_up(self.handle.as_fd()) && !has_hung_up(own.as_fd()) {
             return self;
         }
-        Self { handle: Fd::from(own), facts: Facts { nonblocking: true, ..self.facts } }
+        Self::new(own, Facts { nonblocking: true, ..*self.facts })
     }
 }

@@ -94,24 +94,25 @@ impl Gauge {
 /// A transfer under way, which counts as failed unless it [completes](Self::complete).
 #[derive(Debug)]
 pub(crate) struct Running {
-    outcome: &'static AtomicU64,
+    is_complete: bool,
 }
 
 impl Running {
     /// One more has started.
     pub fn start() -> Self {
         STARTED.fetch_add(1, Ordering::Relaxed);
-        Self { outcome: &FAILED }
+        Self { is_complete: false }
     }
 
     /// It has come to its end.
     pub fn complete(&mut self) {
-        self.outcome = &COMPLETED;
+        self.is_complete = true;
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.outcome.fetch_add(1, Ordering::Release);
+        let outcome = if self.is_complete { &COMPLETED } else { &FAILED };
+        outcome.fetch_add(1, Ordering::Release);
     }
 }

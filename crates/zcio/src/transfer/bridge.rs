@@ -2,6 +2,7 @@
 //!
 //! What one side ends is ended on the other, while the other direction goes on. A direction that fails ends both.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::endpoint::{Endpoint, Facts, Kind};
@@ -224,7 +225,7 @@ impl<'fd> Bridge<Linux<'fd>> {
         let request = Request { asynchronous: true, ..Request::default() };
         let [(a, a_again), (b, b_again)] = sockets.map(|Endpoint { handle, facts }| {
             let [handle, again] = handle.twice();
-            (Endpoint { handle, facts }, Endpoint { handle: again, facts })
+            (Endpoint { handle, facts: Arc::clone(&facts) }, Endpoint { handle: again, facts })
         });
         let [a_head, b_head] = heads;
         let a_to_b = Transfer::new(a, b, request)?.with_head(a_head);

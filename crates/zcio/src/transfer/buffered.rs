@@ -59,9 +59,13 @@ impl Carry {
         taken
     }
 
-    /// Leaves out what the sink has accepted now.
+    /// Leaves out what the sink has accepted now. The memory is kept for the next read, but not that of a head, which
+    /// came once.
     pub fn skip(&mut self, bytes: u64) {
         self.start = self.end.min(self.start + usize::try_from(bytes).unwrap_or(usize::MAX));
+        if !self.is_pending() && self.memory.len() < CAPACITY {
+            *self = Self::default();
+        }
     }
 
     /// Adds what `read` gives, up to `most` bytes, behind what is pending.

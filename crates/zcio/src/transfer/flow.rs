@@ -1,5 +1,7 @@
 //! What every move works on: the two ends, where each stands, how much is left, and what is carried between them.
 
+use std::sync::Arc;
+
 use crate::endpoint::{Endpoint, Facts, Kind};
 use crate::kernel::Kernel;
 use crate::sys::{self, Errno, Events};
@@ -48,7 +50,7 @@ pub struct Outlet<H> {
     /// What the kernel calls take.
     pub handle: H,
     /// What the route depends on.
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
     /// Where it is written; `None`: at its position, which the kernel moves.
     pub offset: Option<u64>,
     /// Bytes on their way in user space.

@@ -8,6 +8,7 @@
 mod bridge;
 mod buffered;
 mod call;
+mod descent;
 mod direct;
 mod fan_out;
 mod flow;
@@ -28,6 +29,7 @@ use crate::stats;
 
 pub use bridge::{Bridge, BridgeEnding};
 pub use call::{Call, Operation};
+use descent::Descent;
 pub use fan_out::{FanOut, FanOutEnding, FanOutRequest, SinkEnding};
 use flow::{Flow, Move, Outlet};
 pub use gift::Gift;
@@ -52,21 +54,11 @@ const CALLS: u32 = 128;
 #[derive(Debug)]
 pub struct Transfer<K: Kernel> {
     flow: Flow<K>,
-    request: Request,
-    ladder: &'static [Mechanism],
-    rung: usize,
-    /// Bytes moved by the present rung: tells «not this way» from «no more».
-    moved_by_rung: u64,
-    /// Attempts since the last byte that moved nothing although both ends were ready.
-    idle_attempts: u32,
+    descent: Descent,
     /// The end that a task's driver waits for.
     waiting: Option<Side>,
-    fallbacks: Vec<Fallback>,
     running: stats::Running,
 }
-
-/// More than any race explains.
-const IDLE_ATTEMPTS: u32 = 16;
 
 impl<K: Kernel> Transfer<K> {
     /// Prepares a transfer; nothing moves yet.
@@ -80,9 +72,9 @@ impl<K: Kernel> Transfer<K> {
         sink: Endpoint<K::Handle>,
         request: Request,
     ) -> Result<Self, Failure> {
-        let (from, to) = (&source.facts, &sink.facts);
-        let ladder = route::ladder(from.kind, to.kind);
-        let request = settle(from, to, request)?;
+        let request = settle(&source.facts, &sink.facts, request)?;
+        let pair = Pair { source: &source.facts, sink: &sink.facts, request: &request };
+        let (descent, begun) = Descent::begin(pair);
         let flow = Flow {
             source,
             source_offset: request.start,
@@ -90,18 +82,8 @@ impl<K: Kernel> Transfer<K> {
             remaining: request.length,
             moved: 0,
         };
-        let mut transfer = Self {
-            flow,
-            request,
-            ladder,
-            rung: 0,
-            moved_by_rung: 0,
-            idle_attempts: 0,
-            waiting: None,
-            fallbacks: Vec::new(),
-            running: stats::Running::start(),
-        };
-        match transfer.skip_ruled_out() {
+        let mut transfer = Self { flow, descent, waiting: None, running: stats::Running::start() };
+        match begun {
             Ok(()) => Ok(transfer),
             Err(cause) => Err(transfer.failure(cause, None, Vec::new())),
         }
@@ -132,7 +114,7 @@ impl<K: Kernel> Transfer<K> {
 
     /// What is known about an end.
     #[must_use]
-    pub const fn facts(&self, side: Side) -> &Facts {
+    pub fn facts(&self, side: Side) -> &Facts {
         match side {
             Side::Source => &self.flow.source.facts,
             Side::Sink => &self.flow.sink.facts,
@@ -142,7 +124,7 @@ impl<K: Kernel> Transfer<K> {
     /// An end whose calls can wait for a peer, where the request did not say that the driver must not be held up.
     #[must_use]
     pub fn blocking_end(&self) -> Option<Side> {
-        let blocks = |side: &Side| !self.request.asynchronous && self.facts(*side).can_block();
+        let blocks = |side: &Side| !self.descent.is_asynchronous() && self.facts(*side).can_block();
         [Side::Source, Side::Sink].into_iter().find(blocks)
     }
 
@@ -202,7 +184,7 @@ impl<K: Kernel> Transfer<K> {
             let most = self.flow.at_most(u64::MAX);
             return buffered::drain(kernel, &mut self.flow.sink, most);
         }
-        match self.mechanism() {
+        match self.descent.mechanism() {
             Mechanism::Reflink => direct::reflink(kernel, &mut self.flow),
             Mechanism::CopyFileRange => direct::copy_file_range(kernel, &mut self.flow, most),
             Mechanism::Sendfile => direct::sendfile(kernel, &mut self.flow, most),
@@ -221,13 +203,7 @@ impl<K: Kernel> Transfer<K> {
 
     fn count(&mut self, bytes: u64) {
         self.flow.count(bytes);
-        stats::count_bytes(self.mechanism(), bytes);
-        self.moved_by_rung += bytes;
-        self.idle_attempts = 0;
-    }
-
-    fn mechanism(&self) -> Mechanism {
-        self.ladder[self.rung.min(self.ladder.len() - 1)]
+        self.descent.count(bytes);
     }
 
     fn has_pipe(&self) -> bool {
@@ -255,41 +231,22 @@ impl<K: Kernel> Transfer<K> {
     /// be read only once, and is what it says.
     fn is_really_over(&self, kernel: &K) -> bool {
         let Endpoint { handle, facts } = &self.flow.source;
-        self.moved_by_rung > 0
-            || self.mechanism() == Mechanism::ReadWrite
+        self.descent.has_moved()
+            || self.descent.mechanism() == Mechanism::ReadWrite
             || matches!(facts.kind, Kind::Pipe | Kind::Socket | Kind::CharDevice)
             || kernel.read(handle, &mut [0], Some(self.flow.source_position())) == Ok(0)
     }
 
-    /// Both ends were ready and nothing moved: they may not agree on what ready is. Not for ever.
     fn try_once_more(&mut self) -> Result<(), Refused> {
-        self.idle_attempts += 1;
-        if self.idle_attempts < IDLE_ATTEMPTS { Ok(()) } else { self.demote("NO_PROGRESS") }
+        if self.descent.is_stuck() { self.demote("NO_PROGRESS") } else { Ok(()) }
     }
 
     /// Gives up the present rung for the next that fits, at the byte where it stood.
     fn demote(&mut self, code: &'static str) -> Result<(), Refused> {
-        self.fall_back(self.mechanism(), code);
-        self.moved_by_rung = 0;
-        self.skip_ruled_out().map_err(|cause| (cause, None))
-    }
-
-    /// Moves on to the first rung, from the present one, that no rule excludes.
-    fn skip_ruled_out(&mut self) -> Result<(), Cause> {
-        while let Some(&mechanism) = self.ladder.get(self.rung) {
-            let pair =
-                Pair { source: &self.flow.source.facts, sink: &self.flow.sink.facts, request: &self.request };
-            let Some(rule) = route::ruled_out(mechanism, pair) else { break };
-            self.fall_back(mechanism, rule.code);
-        }
-        let copies = self.mechanism() == Mechanism::ReadWrite;
-        if copies && !self.request.fallback { Err(Cause::CopyRequired) } else { Ok(()) }
-    }
-
-    fn fall_back(&mut self, mechanism: Mechanism, code: &'static str) {
-        self.fallbacks.push(Fallback { mechanism, code });
-        stats::count_fallback(code);
-        self.rung += 1;
+        let Flow { source, source_offset, sink, remaining, .. } = &self.flow;
+        let request = self.descent.request(*source_offset, sink.offset, *remaining);
+        let pair = Pair { source: &source.facts, sink: &sink.facts, request: &request };
+        self.descent.demote(pair, code).map_err(|cause| (cause, None))
     }
 
     fn finish(&mut self, kernel: &K, patience: Patience) -> Step {
@@ -309,8 +266,8 @@ impl<K: Kernel> Transfer<K> {
     fn outcome(&mut self, residual: Vec<u8>) -> Outcome {
         Outcome {
             bytes: self.flow.moved,
-            mechanism: self.mechanism(),
-            fallbacks: std::mem::take(&mut self.fallbacks),
+            mechanism: self.descent.mechanism(),
+            fallbacks: self.descent.take_fallbacks(),
             residual,
         }
     }

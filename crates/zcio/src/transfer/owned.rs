@@ -19,29 +19,9 @@ impl Transfer<Linux<'_>> {
     pub fn into_owned(mut self) -> Result<Transfer<Linux<'static>>, Failure> {
         match self.own_handles() {
             Ok((source, sink, relay)) => {
-                let Self {
-                    flow,
-                    request,
-                    ladder,
-                    rung,
-                    moved_by_rung,
-                    idle_attempts,
-                    waiting,
-                    fallbacks,
-                    running,
-                } = self;
+                let Self { flow, descent, waiting, running } = self;
                 let flow = flow.with_handles(source.into(), sink.into(), relay);
-                Ok(Transfer {
-                    flow,
-                    request,
-                    ladder,
-                    rung,
-                    moved_by_rung,
-                    idle_attempts,
-                    waiting,
-                    fallbacks,
-                    running,
-                })
+                Ok(Transfer { flow, descent, waiting, running })
             }
             Err(errno) => {
                 let cause = Cause::System { errno, call: "fcntl" };

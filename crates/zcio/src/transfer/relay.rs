@@ -17,7 +17,8 @@ use super::route;
 #[derive(Debug)]
 pub struct Relay<H> {
     conduit: Option<Box<Conduit<H>>>,
-    held: usize,
+    /// No pipe holds more than 2 GiB.
+    held: u32,
     /// Times that a fill has taken all the pipe can hold.
     full: u32,
 }
@@ -32,12 +33,12 @@ impl<H> Relay<H> {
     /// Bytes taken from the source and not yet accepted by the sink.
     #[must_use]
     pub const fn held(&self) -> usize {
-        self.held
+        self.held as usize
     }
 
     /// Takes over a pipe with so many bytes in it.
     pub fn hold(&mut self, conduit: Box<Conduit<H>>, bytes: usize) {
-        self.held = bytes;
+        self.held = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.conduit = Some(conduit);
     }
 
@@ -88,7 +89,7 @@ pub fn fill<K: Kernel>(
     }
     match kernel.splice(&source.handle, offset.as_mut(), &conduit.writer, None, length) {
         Ok(bytes) if bytes > 0 => {
-            relay.full += u32::from(bytes >= conduit.capacity);
+            relay.full = relay.full.saturating_add(u32::from(bytes >= conduit.capacity));
             relay.hold(conduit, bytes);
             Move::Taken
         }
@@ -110,9 +111,9 @@ pub fn drain<K: Kernel>(plumbing: &Plumbing<K>, sink: &mut Outlet<K::Handle>) ->
     let Plumbing { kernel, pipes } = plumbing;
     let Outlet { handle, offset, relay, .. } = sink;
     let Some(conduit) = &relay.conduit else { return Move::End };
-    match kernel.splice(&conduit.reader, None, handle, offset.as_mut(), relay.held) {
+    match kernel.splice(&conduit.reader, None, handle, offset.as_mut(), relay.held()) {
         Ok(bytes) if bytes > 0 => {
-            relay.held -= bytes;
+            relay.held = relay.held.saturating_sub(u32::try_from(bytes).unwrap_or(u32::MAX));
             if relay.held == 0
                 && let Some(empty) = relay.conduit.take()
             {
@@ -136,7 +137,7 @@ pub fn drain<K: Kernel>(plumbing: &Plumbing<K>, sink: &mut Outlet<K::Handle>) ->
 /// Reads what the pipe holds into the carry, and closes it.
 pub fn pour_out<K: Kernel>(plumbing: &Plumbing<K>, sink: &mut Outlet<K::Handle>) {
     let Some(conduit) = sink.relay.conduit.take() else { return };
-    sink.carry.append(std::mem::take(&mut sink.relay.held), |buffer| {
+    sink.carry.append(std::mem::take(&mut sink.relay.held) as usize, |buffer| {
         plumbing.kernel.read(&conduit.reader, buffer, None)
     });
 }

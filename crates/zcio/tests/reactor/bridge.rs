@@ -29,9 +29,9 @@ impl Joined {
 
 fn join(heads: [Vec<u8>; 2], idle_timeout: Option<Duration>) -> Joined {
     let ((a, left), (b, right)) = (socket(), socket());
-    let ends = [a, b].map(|socket| Endpoint {
-        facts: Facts::of(&socket).unwrap(),
-        handle: Fd::Shared(Arc::new(socket.into())),
+    let ends = [a, b].map(|socket| {
+        let facts = Facts::of(&socket).unwrap();
+        Endpoint::new(Fd::Shared(Arc::new(socket.into())), facts)
     });
     let (on_end, ending) = channel();
     let bridge = Bridge::between(ends, heads, idle_timeout).unwrap();

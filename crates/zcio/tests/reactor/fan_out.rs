@@ -3,17 +3,15 @@
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
 use zcio::{
-    Cause, Endpoint, Errno, Facts, FanOut, FanOutEnding, FanOutRequest, Fd, Linux, Mechanism, Reactor,
-    Ticket, sys,
+    Cause, Endpoint, Errno, FanOut, FanOutEnding, FanOutRequest, Fd, Linux, Mechanism, Reactor, Ticket, sys,
 };
 
-use crate::common::{assert_same, bytes, content, file, receive};
+use crate::common::{assert_same, bytes, content, eventually, file, receive};
 use crate::{comes_to_rest, socket};
 
 struct Started {
@@ -29,7 +27,7 @@ impl Started {
 
 fn end(fd: &impl AsFd) -> Endpoint<Fd<'static>> {
     let own: OwnedFd = sys::duplicate(fd).unwrap();
-    Endpoint { facts: Facts::of(&own).unwrap(), handle: Fd::Shared(Arc::new(own)) }
+    Endpoint::of(own).unwrap()
 }
 
 fn start(source: &impl AsFd, sinks: &[&dyn AsFd], request: FanOutRequest) -> Started {

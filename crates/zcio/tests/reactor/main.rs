@@ -67,7 +67,7 @@ fn submit(transfer: Transfer<zcio::Linux<'_>>) -> Result<Started, Failure> {
 }
 
 fn end(fd: &impl AsFd) -> Endpoint<zcio::Fd<'_>> {
-    Endpoint { handle: fd.as_fd().into(), facts: Facts::of(fd).unwrap() }
+    Endpoint::new(fd.as_fd(), Facts::of(fd).unwrap())
 }
 
 /// A nonblocking socket, as all of Node's are, and its peer.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use zcio::sys::{self, Fd};
+use zcio::sys;
 use zcio::{Cause, Endpoint, Facts, Mechanism, Request, Transfer};
 
 use crate::common::{assert_same, bytes, content, file, file_elsewhere, file_to_append, receive, send, tcp};
@@ -206,8 +206,7 @@ fn files_are_never_busy() {
 fn two_directions_may_share_their_descriptors() {
     let ((one, peer), (other, other_peer)) = (socket(), socket());
     let (one, other) = (Arc::new(OwnedFd::from(one)), Arc::new(OwnedFd::from(other)));
-    let end =
-        |fd: &Arc<OwnedFd>| Endpoint { handle: Fd::from(Arc::clone(fd)), facts: Facts::of(fd).unwrap() };
+    let end = |fd: &Arc<OwnedFd>| Endpoint::new(Arc::clone(fd), Facts::of(fd).unwrap());
     let request = Request { asynchronous: true, ..Request::default() };
     let direction = |source, sink| submit(Transfer::new(end(source), end(sink), request).unwrap()).unwrap();
     let (there, back) = (direction(&one, &other), direction(&other, &one));

@@ -93,13 +93,9 @@ impl Case {
     }
 
     pub fn transfer(&self) -> std::result::Result<Transfer<Simulated>, Failure> {
-        let endpoint = |handle, facts| Endpoint { handle, facts };
-        let (source, sink) = (self.facts(Side::Source), self.facts(Side::Sink));
-        Transfer::new(
-            endpoint(Handle::End(Side::Source), source),
-            endpoint(Handle::End(Side::Sink), sink),
-            self.request,
-        )
+        let [source, sink] =
+            [Side::Source, Side::Sink].map(|side| Endpoint::new(Handle::End(side), self.facts(side)));
+        Transfer::new(source, sink, self.request)
     }
 
     pub fn facts(&self, side: Side) -> Facts {

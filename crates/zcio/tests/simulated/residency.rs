@@ -69,19 +69,19 @@ fn what_the_disk_pool_has_moved_is_taken_to_be_warm_until_it_is_modified() {
         let case =
             Case { resident: vec![UNKNOWN, Ok(false), UNKNOWN, Ok(false)], ..Case::plain(9, Kind::Socket) };
         let kernel = case.kernel();
-        let file = Endpoint { handle: Handle::End(Side::Source), facts };
+        let file = Endpoint::new(Handle::End(Side::Source), facts);
         zcio::transfer::residency::is_resident(&kernel, &file, 0, 9)
     };
     assert!(!is_ready(facts(1, (5, 0))));
 
     let kernel = Case { resident: vec![UNKNOWN], ..Case::plain(9, Kind::Socket) }.kernel();
-    remember(&kernel, &Endpoint { handle: Handle::End(Side::Source), facts: facts(1, (5, 0)) });
+    remember(&kernel, &Endpoint::new(Handle::End(Side::Source), facts(1, (5, 0))));
     assert!(is_ready(facts(1, (5, 0))));
     assert!(!is_ready(facts(1, (5, 1))), "another version of it");
     assert!(!is_ready(facts(2, (5, 0))), "another file");
 
     // Where the file system can be asked there is nothing to remember.
     let kernel = Case { resident: vec![Ok(true)], ..Case::plain(9, Kind::Socket) }.kernel();
-    remember(&kernel, &Endpoint { handle: Handle::End(Side::Source), facts: facts(3, (5, 0)) });
+    remember(&kernel, &Endpoint::new(Handle::End(Side::Source), facts(3, (5, 0))));
     assert!(!is_ready(facts(3, (5, 0))));
 }

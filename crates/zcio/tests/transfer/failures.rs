@@ -213,7 +213,7 @@ fn started<'fd>(source: &'fd impl AsFd, sink: &'fd impl AsFd, request: Request) 
 }
 
 fn end(fd: &impl AsFd) -> Endpoint<zcio::Fd<'_>> {
-    Endpoint { handle: fd.as_fd().into(), facts: Facts::of(fd).unwrap() }
+    Endpoint::new(fd.as_fd(), Facts::of(fd).unwrap())
 }
 
 fn to_the_end(transfer: Transfer<Linux<'_>>) -> zcio::Outcome {

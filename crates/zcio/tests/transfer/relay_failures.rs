@@ -144,7 +144,7 @@ fn a_source_that_is_reset_is_an_error_of_the_source_and_what_came_before_has_arr
 }
 
 fn end(fd: &impl AsFd) -> Endpoint<zcio::Fd<'_>> {
-    Endpoint { handle: fd.as_fd().into(), facts: Facts::of(fd).unwrap() }
+    Endpoint::new(fd.as_fd(), Facts::of(fd).unwrap())
 }
 
 /// `/dev/full` refuses splice(2) with bytes in the pipe; write(2) then meets the real reason.

@@ -11,13 +11,13 @@ use crate::transfer::{Side, Task};
 /// The pipes and sockets that a job moves bytes through, each in one direction. Two transfers that read one pipe
 /// would tear its bytes apart. Files are never claimed, nor what the caller told us instead of letting us ask.
 #[derive(Debug)]
-pub(super) struct Claims(Vec<Claim>);
+pub(super) struct Claims(Box<[Claim]>);
 
 type Claim = (u64, u64, Side);
 
 impl Claims {
     pub(super) fn on<T: Task<Linux<'static>>>(task: &T) -> Option<Self> {
-        let wanted: Vec<Claim> = wanted_by(task).collect();
+        let wanted: Box<[Claim]> = wanted_by(task).collect();
         let mut taken = taken();
         // The sinks of one fan-out could be the same pipe twice.
         let is_taken = |(index, claim)| taken.contains(claim) || wanted[..index].contains(claim);

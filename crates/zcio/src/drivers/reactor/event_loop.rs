@@ -230,10 +230,10 @@ impl EventLoop {
     /// Registers each end that is waited for, once. Adding it reports at once what is ready already, so no edge is
     /// missed.
     fn watch(&self, job: &mut Job) -> Result<(), (Errno, usize)> {
+        if job.watched.is_empty() {
+            job.watched = (0..job.work.ends()).map(|_| Watched::No).collect();
+        }
         for end in 0..job.work.ends() {
-            if job.watched.len() <= end {
-                job.watched.push(Watched::No);
-            }
             if matches!(job.watched[end], Watched::No) && job.work.waits_for(end) {
                 job.watched[end] = self.register(job, end).map_err(|errno| (errno, end))?;
             }

@@ -1,6 +1,6 @@
 //! What other threads ask of the event loop, and how it hears of it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::sys::{self, EventFd};
 
@@ -46,11 +46,15 @@ impl Inbox {
         self.post(Message::LookAt(id));
     }
 
-    /// Only the first message since the loop last looked has to wake it.
+    /// Only the first message since the loop last looked has to wake it. Not under the lock: on a busy processor the
+    /// loop runs at once, and would have to wait for it.
     fn post(&self, message: Message) {
-        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        messages.push(message);
-        if messages.len() == 1 {
+        let is_first = {
+            let mut messages = self.messages();
+            messages.push(message);
+            messages.len() == 1
+        };
+        if is_first {
             // It can only fail when woken 2^64 times over.
             let _ = self.wake.wake();
         }
@@ -63,6 +67,10 @@ impl Inbox {
 
     pub(super) fn take(&self) -> Vec<Message> {
         let _ = self.wake.clear();
-        std::mem::take(&mut self.messages.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.messages())
+    }
+
+    fn messages(&self) -> MutexGuard<'_, Vec<Message>> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -19,8 +19,8 @@ use super::inbox::Inbox;
 pub(super) struct Job {
     pub(super) id: u64,
     pub(super) work: Box<dyn Work>,
-    /// The ends that are registered with epoll, by number.
-    pub(super) watched: Vec<Watched>,
+    /// How each end is registered with epoll, from when one is waited for first.
+    pub(super) watched: Box<[Watched]>,
     /// Whether the event loop has a timer for it.
     pub(super) timed: bool,
     control: Arc<Control>,
@@ -51,7 +51,8 @@ impl Job {
         };
         let control = Arc::new(Control::new(id, &task));
         let work = Box::new(Assignment { task, ending: None, on_end });
-        let job = Self { id, work, watched: Vec::new(), timed: false, control: Arc::clone(&control), claims };
+        let job =
+            Self { id, work, watched: Box::default(), timed: false, control: Arc::clone(&control), claims };
         Ok((job, control))
     }
 
@@ -188,7 +189,7 @@ pub(super) struct Control {
     /// Sink by sink, where there are many.
     parts: Box<[AtomicU64]>,
     /// The ends that are sockets, as long as the job has them.
-    sockets: Mutex<Vec<(usize, Arc<OwnedFd>)>>,
+    sockets: Mutex<Box<[(usize, Arc<OwnedFd>)]>>,
 }
 
 impl Control {
@@ -211,12 +212,12 @@ impl Control {
         }
     }
 
-    fn sockets(&self) -> MutexGuard<'_, Vec<(usize, Arc<OwnedFd>)>> {
+    fn sockets(&self) -> MutexGuard<'_, Box<[(usize, Arc<OwnedFd>)]>> {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn forget_sockets(&self) {
-        self.sockets().clear();
+        *self.sockets() = Box::default();
     }
 }
 
@@ -273,7 +274,7 @@ impl Ticket {
     }
 }
 
-fn sockets_of<T: Task<Linux<'static>>>(task: &T) -> Vec<(usize, Arc<OwnedFd>)> {
+fn sockets_of<T: Task<Linux<'static>>>(task: &T) -> Box<[(usize, Arc<OwnedFd>)]> {
     let sockets = (0..task.ends()).filter(|end| task.facts_of(*end).kind == Kind::Socket);
     let shared = sockets.filter_map(|end| match task.handle_of(end) {
         Fd::Shared(fd) => Some((end, Arc::clone(fd))),
