@@ -2,7 +2,7 @@
 // pipes.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Child } from './helpers/children.js'
+import { pins, type Child } from './helpers/children.js'
 import type { Hold } from './helpers/peers.js'
 import type { Held } from './helpers/proxy.js'
 import { figure, median, say, table, type Goal } from './helpers/report.js'
@@ -18,13 +18,15 @@ const BEFORE = 300
 const MORE = 1000
 /** Longer than the engine keeps a pipe that was used, in ms. */
 const KEPT = 3000
+/** Memory of all threads in one place, where it can be told from V8's. */
+const ONE_ARENA = ['env', 'MALLOC_ARENA_MAX=1']
 /** All connections are joined by then, in ms. */
 const PATIENCE = 10_000
 
 /** Growth by one connection, in bytes. */
 interface Growth {
   rss: number
-  /** What of it is not V8's heap. */
+  /** What of it malloc(3) has. */
   native: number
   /** Pipes of the engine while all are idle. */
   pipes: number
@@ -48,7 +50,7 @@ export async function idle(peers: Child, target: number, { runs }: Options): Pro
   const pipes = Math.max(...result.zcio.map((growth) => growth.pipes))
   return [
     {
-      figure: 'memory of an idle bridge beyond two sockets, without the JavaScript heap',
+      figure: 'native memory of an idle bridge beyond two sockets',
       goal: '≤ 1 KiB',
       measured: `${figure(beyond)} bytes`,
       isMet: beyond <= 1024,
@@ -64,14 +66,13 @@ export async function idle(peers: Child, target: number, { runs }: Options): Pro
 
 /** Each time in a process of its own: what another run has freed would be taken again, and not show. */
 async function measure(kind: Kind, peers: Child, target: number): Promise<Growth> {
-  const proxy = await startRival(kind, 'proxy.ts', [`${target}`])
+  const proxy = await startRival(kind, 'proxy.ts', [`${target}`], [...ONE_ARENA, ...pins().server])
   try {
     await peers.ask({ hold: proxy.port, connections: BEFORE } satisfies Hold)
     const before = await settled(proxy, BEFORE)
     await peers.ask({ hold: proxy.port, connections: MORE } satisfies Hold)
-    const { rss, heap, pipes } = await settled(proxy, BEFORE + MORE)
-    const native = rss - before.rss - (heap - before.heap)
-    return { rss: (rss - before.rss) / MORE, native: native / MORE, pipes }
+    const { rss, native, pipes } = await settled(proxy, BEFORE + MORE)
+    return { rss: (rss - before.rss) / MORE, native: (native - before.native) / MORE, pipes }
   } finally {
     await peers.ask({ ask: 'release' })
     await proxy.stop()
@@ -98,7 +99,7 @@ function idleTable(result: Record<Kind, Growth[]>): string {
     figure(middle(result[kind], 'native') - middle(result.bare, 'native')),
     `${middle(result[kind], 'pipes')}`,
   ])
-  return table(['joined by', 'RSS, bytes each', 'without the heap', 'beyond bare', 'pipes'], rows)
+  return table(['joined by', 'RSS, bytes each', 'native', 'beyond bare', 'pipes'], rows)
 }
 
 function middle(growths: readonly Growth[], what: keyof Growth): number {

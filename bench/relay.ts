@@ -1,26 +1,20 @@
-// A TCP proxy: `a.pipe(b); b.pipe(a)` against `bridge(a, b)`, on one core, with both ends of the relay on the other.
+// A TCP proxy: `a.pipe(b); b.pipe(a)` against `bridge(a, b)`, and against Go's io.Copy where there is Go, on one core,
+// with both ends of the relay on the other.
 // What idle connections cost is in idle.ts.
 
 import { startChild, pins, type Child } from './helpers/children.js'
 import { KiB, MiB } from './helpers/files.js'
+import { startGo } from './helpers/go.js'
 import type { Send, Sent } from './helpers/peers.js'
 import { figure, fraction, median, say, table, times, type Goal } from './helpers/report.js'
-import {
-  errorsOf,
-  KINDS,
-  mechanismOf,
-  ratios,
-  turns,
-  withRivals,
-  type Kind,
-  type Rival,
-  type Rivals,
-} from './helpers/rivals.js'
+import { errorsOf, KINDS, mechanismOf, ratios, withRivals, type Kind, type Measured } from './helpers/rivals.js'
 import { idle } from './idle.js'
 import type { Options } from './options.js'
 
 /** Connections at a time, and the bytes of each; as many as there is time for where it says none. */
 const CROWDS = [{ connections: 1 }, { connections: 16 }, { connections: 512, bytes: 256 * KiB }]
+
+const KINDS_AND_GO = [...KINDS, 'go'] as const
 
 /** One run of one proxy. */
 interface Run {
@@ -32,16 +26,22 @@ interface Run {
   mechanism: string
 }
 
-type Runs = Record<Kind, Run[]>
+type Proxy = Kind | 'go'
+type Runs = Record<Proxy, Run[]>
 
 export async function relay(options: Options): Promise<Goal[]> {
   const peers = await startChild('peers.ts', [], pins().client)
   const { port } = await peers.ask<{ port: number }>({ ask: 'port' })
+  const go = await startGo(port)
   const results = new Map<number, Runs>()
   for (const crowd of CROWDS) {
-    const work = (rivals: Rivals): Promise<Runs> => compare(rivals, peers, crowd, options)
-    results.set(crowd.connections, await withRivals('proxy.ts', [`${port}`], work))
+    const runs = await withRivals('proxy.ts', [`${port}`], (rivals) => {
+      const proxies = [rivals.streams, rivals.zcio, ...(go ? [go] : [])]
+      return compare(proxies, peers, crowd, options)
+    })
+    results.set(crowd.connections, runs)
   }
+  await go?.stop()
   const { runs, seconds } = options
   console.log(`\n## A TCP proxy\n\n${runs} runs of ${seconds} s each, in turns; medians.\n`)
   console.log(relayTable(results))
@@ -51,31 +51,31 @@ export async function relay(options: Options): Promise<Goal[]> {
 }
 
 async function compare(
-  rivals: Rivals,
+  proxies: readonly Measured<Proxy>[],
   peers: Child,
   crowd: Pick<Send, 'connections' | 'bytes'>,
   { runs, seconds }: Options,
 ): Promise<Runs> {
-  const result: Runs = { streams: [], zcio: [] }
+  const result: Runs = { streams: [], zcio: [], go: [] }
   // The first round warms up, and has all bytes hashed.
-  for (const kind of KINDS) {
+  for (const proxy of proxies) {
     const connections = Math.min(16, crowd.connections)
-    await press(rivals[kind], peers, { connections, bytes: 4 * MiB + 1, hash: true })
+    await press(proxy, peers, { connections, bytes: 4 * MiB + 1, hash: true })
   }
   for (let run = 0; run < runs; run++) {
-    for (const kind of turns(run)) {
-      say(`relay ${crowd.connections}: run ${run + 1} of ${runs}, ${kind}`)
-      result[kind].push(await press(rivals[kind], peers, { ...crowd, seconds }))
+    for (const proxy of run % 2 === 0 ? proxies : proxies.toReversed()) {
+      say(`relay ${crowd.connections}: run ${run + 1} of ${runs}, ${proxy.kind}`)
+      result[proxy.kind].push(await press(proxy, peers, { ...crowd, seconds }))
     }
   }
   say('')
   return result
 }
 
-async function press(rival: Rival, peers: Child, what: Omit<Send, 'send'>): Promise<Run> {
-  const { port, kind } = rival
+async function press(proxy: Measured<Proxy>, peers: Child, what: Omit<Send, 'send'>): Promise<Run> {
+  const { port, kind } = proxy
   const patience = (what.seconds ?? 0) + 60
-  const { bytes, seconds, cost } = await rival.measure(() =>
+  const { bytes, seconds, cost } = await proxy.measure(() =>
     peers.ask<Sent>({ send: port, ...what } satisfies Send, patience),
   )
   const [error] = errorsOf(cost)
@@ -93,11 +93,10 @@ function relayTable(results: ReadonlyMap<number, Runs>): string {
     const runs = results.get(connections)
     if (!runs) return []
     const name = bytes === undefined ? `${connections}` : `${connections}, of ${bytes / KiB} KiB each`
-    const { rate, cpu } = ratios(runs)
-    return [
-      [name, 'streams', ...cells(runs.streams), '', ''],
-      [name, 'zcio', ...cells(runs.zcio), times(rate), fraction(cpu)],
-    ]
+    return KINDS_AND_GO.filter((kind) => runs[kind].length > 0).map((kind) => {
+      const { rate, cpu } = ratios(runs[kind], runs.streams)
+      return [name, kind, ...cells(runs[kind]), times(rate), fraction(cpu)]
+    })
   })
   const measured = ['MB/s', 'CPU s/GB', 'least–most', 'loop busy', 'moved by']
   return table(['connections', 'proxy', ...measured, 'MB/s ratio', 'CPU ratio'], rows)
@@ -115,9 +114,9 @@ function cells(runs: readonly Run[]): string[] {
 }
 
 function relayGoals(results: ReadonlyMap<number, Runs>): Goal[] {
-  const runs = results.get(16) ?? { streams: [], zcio: [] }
-  const { rate, cpu } = ratios(runs)
-  const loop = median(runs.zcio.map((run) => run.loop))
+  const { streams, zcio, go } = results.get(16) ?? { streams: [], zcio: [], go: [] }
+  const { rate, cpu } = ratios(zcio, streams)
+  const loop = median(zcio.map((run) => run.loop))
   return [
     {
       figure: 'proxy, 16 connections: CPU per GB, against pipes',
@@ -136,6 +135,24 @@ function relayGoals(results: ReadonlyMap<number, Runs>): Goal[] {
       goal: '≤ 0.10',
       measured: loop.toFixed(2),
       isMet: loop <= 0.1,
+    },
+    ...(go.length > 0 ? goGoals(ratios(zcio, go)) : []),
+  ]
+}
+
+function goGoals({ rate, cpu }: { rate: number; cpu: number }): Goal[] {
+  return [
+    {
+      figure: "proxy, 16 connections: MB/s, against Go's io.Copy",
+      goal: '≥ 0.9 ×',
+      measured: times(rate),
+      isMet: rate >= 0.9,
+    },
+    {
+      figure: "proxy, 16 connections: CPU per GB, against Go's io.Copy",
+      goal: '≤ 1.1 ×',
+      measured: times(cpu),
+      isMet: cpu <= 1.1,
     },
   ]
 }

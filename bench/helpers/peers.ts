@@ -6,7 +6,7 @@
 
 import { createHash, type Hash } from 'node:crypto'
 import { once } from 'node:events'
-import { openSync, readFileSync } from 'node:fs'
+import { constants, openSync, readFileSync } from 'node:fs'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
@@ -44,14 +44,20 @@ const path = join(temporaryDirectory(), 'block')
 writeRandomFile(path, MiB)
 const block = readFileSync(path)
 const source = openSync(path, 'r')
-const nowhere = openSync('/dev/null', 'w')
+// Nonblocking, or the engine would leave it to Node's streams.
+const nowhere = openSync('/dev/null', constants.O_WRONLY | constants.O_NONBLOCK)
 const received = { bytes: 0, digests: [] as string[], isHashed: false }
+/** What is being received: a sender may see the end of its connection before its receiver has counted. */
+const receiving = new Set<Promise<void>>()
 const held: Socket[] = []
 
 const target = createServer((socket) => {
   socket.on('error', () => socket.destroy())
   if (received.isHashed) hashAll(socket)
-  else void takeAll(socket)
+  else {
+    const taking = takeAll(socket).finally(() => receiving.delete(taking))
+    receiving.add(taking)
+  }
 })
 
 function hashAll(socket: Socket): void {
@@ -93,6 +99,7 @@ async function sendAll({ send, connections, bytes = Infinity, ...how }: Send): P
     return sum
   }
   const sums = await Promise.all(Array.from({ length: connections }, sendOnAndOn))
+  await Promise.all(receiving)
   const sent = sums.reduce((total, sum) => total + sum, 0)
   check(sent, digests)
   return { bytes: sent, seconds: (performance.now() - started) / 1000 }

@@ -20,13 +20,17 @@ export interface Cost {
   events: Record<string, number>
 }
 
-/** A server that waits to be measured. */
-export interface Rival<K extends string = Kind> {
+/** What can be measured. */
+export interface Measured<K extends string = Kind> {
   readonly kind: K
   readonly port: number
-  readonly pid: number
   /** Lets `work` load the server, and tells what that cost it. */
   measure: <T>(work: () => Promise<T>, watchDelay?: boolean) => Promise<T & { cost: Cost }>
+}
+
+/** A server that waits to be measured. */
+export interface Rival<K extends string = Kind> extends Measured<K> {
+  readonly pid: number
   ask: Child['ask']
   stop: () => Promise<void>
 }
@@ -88,15 +92,18 @@ export function mechanismOf({ events }: Cost): string {
   return usual.map(([name]) => name).join(', ') || 'stream'
 }
 
-/** How zcio's rate and CPU compare with those of streams. */
-export function ratios({ streams, zcio }: Record<Kind, readonly { rate: number; cpu: number }[]>): {
+/** What a run of a second came to, and what that cost. */
+interface Figures {
   rate: number
   cpu: number
-} {
-  const of = (what: 'rate' | 'cpu'): number =>
+}
+
+/** How rate and CPU of the one compare with those of the other. */
+export function ratios(ours: readonly Figures[], theirs: readonly Figures[]): Figures {
+  const of = (what: keyof Figures): number =>
     medianRatio(
-      zcio.map((run) => run[what]),
-      streams.map((run) => run[what]),
+      ours.map((run) => run[what]),
+      theirs.map((run) => run[what]),
     )
   return { rate: of('rate'), cpu: of('cpu') }
 }

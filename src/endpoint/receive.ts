@@ -3,13 +3,7 @@
 
 import type { Socket } from 'node:net'
 import { zcioError } from '../errors.js'
-import {
-  canBeReadFrom,
-  descriptorOf,
-  hasEnded,
-  startReading,
-  stopReading,
-} from '../node-internals.js'
+import { canBeReadFrom, descriptorOf, hasEnded, startReading, stopReading } from '../node-internals.js'
 import { refusedHere } from './here.js'
 import type { LentSource, Refused } from './lent.js'
 import { gone, ready } from './wait.js'
@@ -64,6 +58,9 @@ export async function lendSocketSource(
   return { fd: descriptorOf(socket), socket, head, giveBack }
 }
 
+/** One for all: each Buffer has memory of its own besides, even an empty one. */
+const NOTHING = Buffer.alloc(0)
+
 /** Quiets the socket's reading side. */
 function take(socket: Socket): { head: Buffer; resume: (residual?: Buffer) => boolean } {
   const wasFlowing = socket.readableFlowing === true
@@ -72,7 +69,7 @@ function take(socket: Socket): { head: Buffer; resume: (residual?: Buffer) => bo
   // After the read, which starts libuv again.
   stopReading(socket)
   return {
-    head: head ?? Buffer.alloc(0),
+    head: head ?? NOTHING,
     resume: (residual) => {
       if (socket.destroyed || !socket.readable) return residual === undefined
       if (residual !== undefined) socket.unshift(residual)

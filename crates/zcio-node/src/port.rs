@@ -61,10 +61,13 @@ impl<E: Send + 'static, N: ToNapiValue + 'static> Port<E, N> {
     pub fn post(&self, id: u32, ending: E) {
         let waker = lock(&self.waker);
         let Some(waker) = &*waker else { return };
-        let mut endings = lock(&self.endings);
-        endings.push((id, ending));
-        // One call delivers all that have arrived by the time it runs.
-        if endings.len() == 1 {
+        let is_first = {
+            let mut endings = lock(&self.endings);
+            endings.push((id, ending));
+            endings.len() == 1
+        };
+        // One call delivers all that have arrived by the time it runs; that may be at once, and takes the lock.
+        if is_first {
             waker.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }
     }

@@ -52,7 +52,7 @@ pub fn without_signals_of(asked: usize, call: impl FnOnce() -> Result<usize>) ->
         Err(errno) => matches!(errno, Errno::PIPE | Errno::FBIG),
     };
     if !raises {
-        quiet.swallowed = SigSet::empty();
+        quiet.swallowed = None;
     }
     result
 }
@@ -60,7 +60,8 @@ pub fn without_signals_of(asked: usize, call: impl FnOnce() -> Result<usize>) ->
 /// Restores the thread when it goes, also when the call panics.
 struct Quiet {
     mask_before: SigSet,
-    swallowed: SigSet,
+    /// What is looked for afterwards. An option, since nix compares sets signal by signal.
+    swallowed: Option<SigSet>,
 }
 
 impl Quiet {
@@ -75,13 +76,15 @@ impl Quiet {
                 swallowed.remove(signal);
             }
         }
-        Self { mask_before, swallowed }
+        Self { mask_before, swallowed: Some(swallowed) }
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        while self.swallowed != SigSet::empty() && take_pending(&self.swallowed) {}
+        if let Some(swallowed) = &self.swallowed {
+            while take_pending(swallowed) {}
+        }
         let restored = self.mask_before.thread_set_mask();
         debug_assert!(restored.is_ok(), "a mask that was in force is refused: {restored:?}");
     }

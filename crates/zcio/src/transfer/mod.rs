@@ -57,6 +57,8 @@ pub struct Transfer<K: Kernel> {
     descent: Descent,
     /// The end that a task's driver waits for.
     waiting: Option<Side>,
+    /// A driver that waits for no disk has left it to one that does.
+    was_cold: bool,
     running: stats::Running,
 }
 
@@ -82,7 +84,8 @@ impl<K: Kernel> Transfer<K> {
             remaining: request.length,
             moved: 0,
         };
-        let mut transfer = Self { flow, descent, waiting: None, running: stats::Running::start() };
+        let mut transfer =
+            Self { flow, descent, waiting: None, was_cold: false, running: stats::Running::start() };
         match begun {
             Ok(()) => Ok(transfer),
             Err(cause) => Err(transfer.failure(cause, None, Vec::new())),
@@ -149,6 +152,7 @@ impl<K: Kernel> Transfer<K> {
             }
             calls -= 1;
             if patience == Patience::None && !self.is_ready(kernel, turn) {
+                self.was_cold = true;
                 return Step::Disk;
             }
             let ended = match self.attempt(plumbing, turn) {
@@ -250,7 +254,8 @@ impl<K: Kernel> Transfer<K> {
     }
 
     fn finish(&mut self, kernel: &K, patience: Patience) -> Step {
-        if patience == Patience::Disk && self.flow.source.facts.kind == Kind::File && !self.is_between_files()
+        let Endpoint { facts, .. } = &self.flow.source;
+        if self.was_cold && patience == Patience::Disk && facts.kind == Kind::File && !self.is_between_files()
         {
             residency::remember(kernel, &self.flow.source);
         }

@@ -19,9 +19,9 @@ impl Transfer<Linux<'_>> {
     pub fn into_owned(mut self) -> Result<Transfer<Linux<'static>>, Failure> {
         match self.own_handles() {
             Ok((source, sink, relay)) => {
-                let Self { flow, descent, waiting, running } = self;
+                let Self { flow, descent, waiting, was_cold, running } = self;
                 let flow = flow.with_handles(source.into(), sink.into(), relay);
-                Ok(Transfer { flow, descent, waiting, running })
+                Ok(Transfer { flow, descent, waiting, was_cold, running })
             }
             Err(errno) => {
                 let cause = Cause::System { errno, call: "fcntl" };

@@ -19,13 +19,13 @@ pub struct Relay<H> {
     conduit: Option<Box<Conduit<H>>>,
     /// No pipe holds more than 2 GiB.
     held: u32,
-    /// Times that a fill has taken all the pipe can hold.
-    full: u32,
+    /// Fills since the source last had nothing.
+    fills: u32,
 }
 
 impl<H> Default for Relay<H> {
     fn default() -> Self {
-        Self { conduit: None, held: 0, full: 0 }
+        Self { conduit: None, held: 0, fills: 0 }
     }
 }
 
@@ -50,16 +50,17 @@ impl<H> Relay<H> {
 
     /// The same with other handles on the same pipe.
     pub fn map<L>(self, convert: impl Fn(H) -> Result<L>) -> Result<Relay<L>> {
-        let Self { conduit, held, full } = self;
+        let Self { conduit, held, fills } = self;
         Ok(Relay {
             conduit: conduit.map(|conduit| conduit.map(convert).map(Box::new)).transpose()?,
             held,
-            full,
+            fills,
         })
     }
 }
 
-/// So often a pipe has been filled before it is grown: by then the transfer has moved 256 KiB and means it.
+/// So many fills without the source running dry, and the pipe is grown: by then some 256 KiB have moved at once. How
+/// many bytes a fill brings tells nothing: its slots are used up by packets and parts of pages.
 const BUSY: u32 = 4;
 
 /// One fill of an empty pipe, or one drain of a filled one.
@@ -84,16 +85,17 @@ pub fn fill<K: Kernel>(
         // No pipe to be had is no error: there is another way.
         Err(errno) => return Move::Refused(errno),
     };
-    if relay.full >= BUSY {
+    if relay.fills >= BUSY {
         pipes.grow(kernel, &mut conduit);
     }
     match kernel.splice(&source.handle, offset.as_mut(), &conduit.writer, None, length) {
         Ok(bytes) if bytes > 0 => {
-            relay.full = relay.full.saturating_add(u32::from(bytes >= conduit.capacity));
+            relay.fills = relay.fills.saturating_add(1);
             relay.hold(conduit, bytes);
             Move::Taken
         }
         empty => {
+            relay.fills = 0;
             pipes.give_back(conduit);
             match empty {
                 Ok(_) => Move::End,

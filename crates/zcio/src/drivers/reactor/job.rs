@@ -189,8 +189,11 @@ pub(super) struct Control {
     /// Sink by sink, where there are many.
     parts: Box<[AtomicU64]>,
     /// The ends that are sockets, as long as the job has them.
-    sockets: Mutex<Box<[(usize, Arc<OwnedFd>)]>>,
+    sockets: Mutex<Sockets>,
 }
+
+/// Each with its end's number.
+type Sockets = Box<[(usize, Arc<OwnedFd>)]>;
 
 impl Control {
     fn new<T: Task<Linux<'static>>>(id: u64, task: &T) -> Self {
@@ -212,7 +215,7 @@ impl Control {
         }
     }
 
-    fn sockets(&self) -> MutexGuard<'_, Box<[(usize, Arc<OwnedFd>)]>> {
+    fn sockets(&self) -> MutexGuard<'_, Sockets> {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -274,7 +277,7 @@ impl Ticket {
     }
 }
 
-fn sockets_of<T: Task<Linux<'static>>>(task: &T) -> Box<[(usize, Arc<OwnedFd>)]> {
+fn sockets_of<T: Task<Linux<'static>>>(task: &T) -> Sockets {
     let sockets = (0..task.ends()).filter(|end| task.facts_of(*end).kind == Kind::Socket);
     let shared = sockets.filter_map(|end| match task.handle_of(end) {
         Fd::Shared(fd) => Some((end, Arc::clone(fd))),

@@ -18,29 +18,29 @@
 //! what one pipe holds, are gone with it, and so is the count: where they matter, end the task by [`drive_until`],
 //! which tells both. A call that was waiting for a disk goes on to its end on its blocking thread first.
 
+mod watch;
+
 use std::future::{Future, pending, poll_fn};
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::task::Poll;
+use std::time::Duration;
 
-use tokio::io::unix::AsyncFd;
 use tokio::task::{spawn_blocking, yield_now};
-use tokio::time::{Sleep, sleep_until};
 
 use crate::endpoint::Endpoint;
 use crate::kernel::Linux;
 use crate::pool::Plumbing;
-use crate::sys::{self, Errno, Events, Fd, Interest};
+use crate::sys::{self, Fd};
 use crate::transfer::{
     Bridge, BridgeEnding, Cause, Ending, Failure, FanOut, FanOutEnding, FanOutRequest, Patience, Request,
     Side, Task, Transfer, Turn,
 };
 
 use super::blocking::refused;
+use watch::Watch;
 
 /// Moves everything from `source`, from where it stands, to `sink`, by the best means the kernel offers.
 ///
@@ -218,124 +218,6 @@ async fn take_turn_on_blocking_thread<E: Send + 'static>(
 
 /// What it means that a runtime does not wait and gives no reason: that it has been shut down.
 const SHUT_DOWN: Cause = Cause::Canceled;
-
-/// What wakes a task that waits.
-#[derive(Default)]
-struct Watch {
-    /// By the number of the end, each from when it was first waited for.
-    ends: Vec<Option<End>>,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-enum End {
-    Watched(AsyncFd<Arc<OwnedFd>>),
-    /// What epoll does not take: a file, /dev/null.
-    AlwaysReady,
-}
-
-impl Watch {
-    /// Ready when an end that the task waits for is, or its deadline has passed; tells it which. The error is the
-    /// end that cannot be waited for, and why.
-    fn poll<E>(
-        &mut self,
-        task: &mut (dyn Task<Linux<'static>, Ending = E> + Send),
-        context: &mut Context<'_>,
-    ) -> Poll<Result<(), (Cause, Option<usize>)>> {
-        let mut any = self.poll_timer(task.deadline(), context).is_ready();
-        self.ends.resize_with(task.ends(), || None);
-        for (number, end) in self.ends.iter_mut().enumerate() {
-            if !task.waits_for(number) {
-                continue;
-            }
-            let watched = match end {
-                Some(watched) => watched,
-                None => match register(task.handle_of(number), task.interest(number)) {
-                    Ok(watched) => end.insert(watched),
-                    Err(cause) => return Poll::Ready(Err((cause, Some(number)))),
-                },
-            };
-            match watched.poll(task.interest(number), context) {
-                Ok(events) if events.is_empty() => {}
-                Ok(events) => {
-                    task.notice(number, events);
-                    any = true;
-                }
-                Err(_) => return Poll::Ready(Err((SHUT_DOWN, None))),
-            }
-        }
-        if any { Poll::Ready(Ok(())) } else { Poll::Pending }
-    }
-
-    /// The deadline of a busy task moves all the time; the timer follows when it has run out, unless it is to be
-    /// sooner.
-    fn poll_timer(&mut self, deadline: Option<Instant>, context: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = deadline else { return Poll::Pending };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
-        if timer.deadline() > deadline.into() {
-            timer.as_mut().reset(deadline.into());
-        }
-        ready!(timer.as_mut().poll(context));
-        timer.as_mut().reset(deadline.into());
-        timer.as_mut().poll(context)
-    }
-}
-
-impl End {
-    /// What has happened since it was last asked, which is thereby forgotten: like an edge of epoll it is reported
-    /// once. Nothing is missed by that, since a task waits for an end only after a call has found it not ready.
-    fn poll(&self, interest: Interest, context: &mut Context<'_>) -> io::Result<Events> {
-        let Self::Watched(fd) = self else { return Ok(Events::IN | Events::OUT) };
-        let mut events = Events::empty();
-        if interest.contains(Interest::READABLE)
-            && let Poll::Ready(guard) = fd.poll_read_ready(context)
-        {
-            guard?.clear_ready();
-            events |= Events::IN;
-        }
-        if interest.contains(Interest::WRITABLE)
-            && let Poll::Ready(guard) = fd.poll_write_ready(context)
-        {
-            guard?.clear_ready();
-            events |= Events::OUT;
-        }
-        Ok(events)
-    }
-}
-
-fn register(handle: &Fd<'static>, interest: Interest) -> Result<End, Cause> {
-    let failed = |errno| Cause::System { errno, call: "epoll_ctl" };
-    let anew = || sys::duplicate(handle).map(Arc::new).map_err(failed);
-    let fd = if let Fd::Shared(fd) = handle { Arc::clone(fd) } else { anew()? };
-    let refused = match watch(fd, interest) {
-        // Another task of this runtime waits with the same descriptor: epoll takes each once.
-        Err(error) if errno(&error) == Some(Errno::EXIST) => watch(anew()?, interest),
-        watched => watched,
-    };
-    match refused {
-        Ok(watched) => Ok(End::Watched(watched)),
-        Err(error) => match errno(&error) {
-            Some(Errno::PERM) => Ok(End::AlwaysReady),
-            Some(errno) => Err(failed(errno)),
-            None => Err(SHUT_DOWN),
-        },
-    }
-}
-
-#[allow(deprecated, reason = "what takes its place is unsafe: it asks for what an OwnedFd gives")]
-fn watch(fd: Arc<OwnedFd>, interest: Interest) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
-    AsyncFd::with_interest(
-        fd,
-        match (interest.contains(Interest::READABLE), interest.contains(Interest::WRITABLE)) {
-            (true, false) => tokio::io::Interest::READABLE,
-            (false, _) => tokio::io::Interest::WRITABLE,
-            (true, true) => tokio::io::Interest::READABLE | tokio::io::Interest::WRITABLE,
-        },
-    )
-}
-
-fn errno(error: &io::Error) -> Option<Errno> {
-    error.raw_os_error().map(Errno::from_raw)
-}
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
