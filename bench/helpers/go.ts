@@ -24,7 +24,7 @@ export async function startGo(target: number): Promise<Go | undefined> {
     console.log("Go's io.Copy is left out: go is not in PATH.")
     return undefined
   }
-  const [command = '', ...args] = [...pins().server, build(), `127.0.0.1:${target}`]
+  const [command, ...args] = [...pins().server, build(), `127.0.0.1:${target}`]
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
   const [port] = (await once(child.stdout, 'data')) as [Buffer]
   const pid = child.pid ?? -1

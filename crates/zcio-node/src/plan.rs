@@ -70,7 +70,7 @@ fn told(Rung { mechanism, refused, reason }: Rung) -> NativeRung {
 fn facts_of(end: &NativeEnd, side: Side) -> Result<Facts, Failure> {
     let Some(descriptor) = &end.descriptor else { return Ok(Facts::stream_socket()) };
     let Some(NativeUnopened { size, append }) = end.unopened else {
-        return Ok(ends::end(descriptor, side)?.facts);
+        return Ok(*ends::end(descriptor, side)?.facts);
     };
     let stat = sys::stat(descriptor)
         .map_err(|errno| Failure::early(zcio::Cause::System { errno, call: "fstat" }, Some(side)))?;

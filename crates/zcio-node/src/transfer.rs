@@ -11,8 +11,8 @@ use napi::bindgen_prelude::{BufferSlice, Function};
 use napi::{Env, Result};
 use napi_derive::napi;
 use zcio::{
-    Bridge, BridgeEnding, Cause, Endpoint, Facts, Failure, FanOut, FanOutRequest, Fd, Linux, Mechanism,
-    Reactor, Request, Side, Transfer,
+    Bridge, BridgeEnding, Cause, Endpoint, Failure, FanOut, FanOutRequest, Linux, Mechanism, Reactor,
+    Request, Side, Transfer,
 };
 
 use crate::convert::{Descriptor, Offset, exact};

@@ -3,7 +3,7 @@
 use zcio::{Cause, Errno, Kind, Mechanism, Patience, Plumbing, Side, Step};
 
 use crate::case::Case;
-use crate::ends::Answer::{Again, Error, Full, Nothing};
+use crate::ends::Answer::{Again, Error, Full, Nothing, Short};
 use crate::kernel::Simulated;
 
 /// From one socket to another.
@@ -127,6 +127,19 @@ fn a_busy_pipe_is_grown_once_and_only_if_the_kernel_lets_it() {
         assert_eq!(outcome(&case, &plumbing), (1_000_000, Mechanism::Splice, None));
         let conduit = plumbing.pipes.lend(&plumbing.kernel).unwrap();
         assert_eq!(conduit.capacity, if may_grow { 1 << 20 } else { 65_536 });
+    }
+}
+
+/// Its slots are used up by packets and parts of pages: what a fill brings does not tell whether there is more.
+#[test]
+fn a_pipe_is_grown_for_a_source_that_does_not_run_dry_however_little_a_fill_brings() {
+    let keeps_up = [Short(1000), Full].repeat(6);
+    let runs_dry = [Short(1000), Full, Again(Side::Source)].repeat(6);
+    for (script, capacity) in [(keeps_up, 1 << 20), (runs_dry, 65_536)] {
+        let case = Case { script, pipes: (Vec::new(), true, 4096), ..relay(6000) };
+        let plumbing = plumbing(&case);
+        assert_eq!(outcome(&case, &plumbing), (6000, Mechanism::Splice, None));
+        assert_eq!(plumbing.pipes.lend(&plumbing.kernel).unwrap().capacity, capacity);
     }
 }
 

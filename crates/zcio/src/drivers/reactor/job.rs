@@ -192,7 +192,7 @@ pub(super) struct Control {
     sockets: Mutex<Sockets>,
 }
 
-/// Each with its end's number.
+/// Each with the number of the end that it is.
 type Sockets = Box<[(usize, Arc<OwnedFd>)]>;
 
 impl Control {
@@ -220,7 +220,7 @@ impl Control {
     }
 
     fn forget_sockets(&self) {
-        *self.sockets() = Box::default();
+        *self.sockets() = Sockets::default();
     }
 }
 
