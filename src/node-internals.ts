@@ -11,6 +11,8 @@
 //   readable._readableState.ended     whether its end has been read, though perhaps not yet been told
 //   socket._handle.fd         the descriptor of a TCP or Pipe handle
 //   socket._handle.reading, .readStart(), .readStop()   whether libuv reads, and how to make it; pause() does not
+//   socket._handle.hasRef()   whether it keeps the process alive
+//   socket[Symbol('kBuffer')] where the application wants what is received, if not from the stream
 //   socket._handle.bytesRead, .bytesWritten             what the socket's own counters are taken from
 //   socket._unrefTimer()      refreshes the idle timer, as every write of Node's own does
 //   socket.parser             the HTTP parser that takes what is read, past the stream
@@ -40,6 +42,7 @@ interface PrivateHandle {
   bytesWritten?: unknown
   readStart?(): number
   readStop?(): number
+  hasRef?(): boolean
 }
 
 interface PrivateSocket {
@@ -123,6 +126,30 @@ export function startReading(socket: Socket): void {
   if (!handle || socket.destroyed) return
   handle.reading = true
   handle.readStart?.()
+}
+
+/**
+ * Keeps libuv from reading the socket, though for Node it does: who stops it meanwhile, as `pause()` of process.stdin,
+ * may do so. Returns how to end that; libuv then does not read until the stream asks.
+ */
+export function holdReading(socket: Socket): () => void {
+  const handle = (socket as unknown as PrivateSocket)._handle
+  if (!handle) return () => undefined
+  handle.readStop?.()
+  handle.reading = true
+  return () => {
+    handle.reading = false
+  }
+}
+
+/** Whether a socket keeps the process alive while it is read. */
+export function keepsProcess(socket: Socket): boolean {
+  return (socket as unknown as PrivateSocket)._handle?.hasRef?.() !== false
+}
+
+/** Whether what a socket receives is put into a buffer of the application's, past the stream (`onread`). */
+export function readsPastStream(socket: Socket): boolean {
+  return (ownSymbol(socket, 'kBuffer') ?? null) !== null
 }
 
 type Counter = 'bytesRead' | 'bytesWritten'

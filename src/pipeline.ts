@@ -1,8 +1,10 @@
 // Node's own pipeline, over file streams that know the kernel's way for as long as it runs.
 
 import { ReadStream } from 'node:fs'
+import { Socket } from 'node:net'
 import { pipeline as pipelineByNode } from 'node:stream/promises'
-import { kernelRead, type Read } from './piping/read.js'
+import { fileRead, type ReadFile } from './piping/file.js'
+import { socketRead, type ReadSocket } from './piping/socket.js'
 
 /**
  * `pipeline` of `node:stream/promises`: its signature, its events, its errors and its promise, since it is what runs.
@@ -14,24 +16,43 @@ import { kernelRead, type Read } from './piping/read.js'
  * `ERR_ZCIO_SOURCE_TRUNCATED`.
  */
 export const pipeline: typeof pipelineByNode = (...args: unknown[]): Promise<never> => {
-  const restores = (Array.isArray(args[0]) ? args[0] : args).map(equip)
+  const streams: unknown[] = Array.isArray(args[0]) ? args[0] : args
+  const restores = sourcesOf(streams).map(equip)
   const running = (pipelineByNode as (...args: unknown[]) => Promise<never>)(...args)
   return running.finally(() => {
     for (const restore of restores) restore?.()
   })
 }
 
-/** As Node made it: a stream that reads otherwise is left alone. */
-const { _read: readByNode } = ReadStream.prototype as unknown as { _read: Read }
-const readByKernel = kernelRead(readByNode)
+/** All but the last stream, which is read by nobody here, and the options. */
+function sourcesOf(streams: unknown[]): unknown[] {
+  const last = streams.findLastIndex(
+    (stream) => typeof (stream as { on?: unknown } | null)?.on === 'function',
+  )
+  return streams.slice(0, Math.max(0, last))
+}
+
+/** Node's `_read` of what can be read by the kernel, and what this does in its stead. */
+const readers = [readerOf(ReadStream, fileRead), readerOf(Socket, socketRead)]
+
+function readerOf<R extends ReadFile | ReadSocket>(
+  { prototype }: { prototype: object },
+  wrap: (byNode: R) => R,
+): { byNode: unknown; byKernel: R } {
+  const byNode = Reflect.get(prototype, '_read') as R
+  return { byNode, byKernel: wrap(byNode) }
+}
 
 /** Gives this stream, and no other, the `_read` that knows the kernel's way; returns how to take it back. */
 function equip(stream: unknown): (() => void) | undefined {
-  if (!(stream instanceof ReadStream)) return undefined
-  const own = stream as unknown as { _read?: Read }
-  if (own._read !== readByNode) return undefined
-  Object.defineProperty(own, '_read', { value: readByKernel, configurable: true, writable: true })
+  if (!(stream instanceof ReadStream || stream instanceof Socket)) return undefined
+  const own = stream as unknown as { _read?: unknown }
+  // A stream that reads otherwise is left alone.
+  const reader = readers.find(({ byNode }) => own._read === byNode)
+  if (reader === undefined) return undefined
+  const { byKernel } = reader
+  Object.defineProperty(own, '_read', { value: byKernel, configurable: true, writable: true })
   return () => {
-    if (own._read === readByKernel) delete own._read
+    if (own._read === byKernel) delete own._read
   }
 }

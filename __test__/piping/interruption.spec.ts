@@ -1,7 +1,7 @@
 import test from 'ava'
 import { createReadStream, type ReadStream } from 'node:fs'
 import { PassThrough } from 'node:stream'
-import { watchFor, watchWrites } from '#src/piping/interruption.js'
+import { watchCalls, watchFor } from '#src/piping/interruption.js'
 import { makeFile } from '../helpers/files.js'
 
 const { path } = makeFile(1000)
@@ -29,7 +29,7 @@ for (const [name, interrupt] of Object.entries(interruptions)) {
     const stop = (): void => {
       stops += 1
     }
-    const unwatch = [watchFor(source, sink, stop), watchWrites(sink, stop)]
+    const unwatch = [watchFor(source, sink, stop), watchCalls(sink, ['write'], stop)]
     source.on('end', () => undefined)
     t.is(stops, 0)
     interrupt(source, sink)
@@ -43,7 +43,7 @@ for (const [name, interrupt] of Object.entries(interruptions)) {
     const stop = (): void => {
       t.fail()
     }
-    const unwatch = [watchFor(source, sink, stop), watchWrites(sink, stop)]
+    const unwatch = [watchFor(source, sink, stop), watchCalls(sink, ['write'], stop)]
     for (const end of unwatch) end()
     t.deepEqual([source.eventNames(), sink.eventNames(), Object.keys(sink)], names)
     interrupt(source, sink)
@@ -53,7 +53,7 @@ for (const [name, interrupt] of Object.entries(interruptions)) {
 
 test('a write is made all the same, and a wrapper put on meanwhile stays', (t) => {
   const sink = new PassThrough()
-  const unwatch = watchWrites(sink, () => undefined)
+  const unwatch = watchCalls(sink, ['write'], () => undefined)
   t.true(sink.write('bytes'))
   t.is(sink.readableLength, 5)
   const write = sink.write.bind(sink) as (...args: unknown[]) => boolean

@@ -3,7 +3,14 @@
 
 import type { Socket } from 'node:net'
 import { zcioError } from '../errors.js'
-import { canBeReadFrom, descriptorOf, hasEnded, startReading, stopReading } from '../node-internals.js'
+import {
+  canBeReadFrom,
+  descriptorOf,
+  hasEnded,
+  holdReading,
+  startReading,
+  stopReading,
+} from '../node-internals.js'
 import { refusedHere } from './here.js'
 import type { LentSource, Refused } from './lent.js'
 import { gone, ready } from './wait.js'
@@ -23,6 +30,21 @@ export function refusedReading(socket: Socket): string | undefined {
 
 /** Sockets that are read from by the engine. */
 const read = new WeakSet<Socket>()
+
+/** Whether the engine reads from this socket. */
+export function isBeingRead(socket: Socket): boolean {
+  return read.has(socket)
+}
+
+/** Has the engine read, while Node waits for bytes and thinks that libuv does. Returns how to end that. */
+export function takeOver(socket: Socket): () => void {
+  read.add(socket)
+  const letGo = holdReading(socket)
+  return () => {
+    read.delete(socket)
+    letGo()
+  }
+}
 
 /** Throws where another transfer reads from the socket, or nobody can any more. */
 export function checkReadable(socket: Socket): void {
@@ -58,9 +80,6 @@ export async function lendSocketSource(
   return { fd: descriptorOf(socket), socket, head, giveBack }
 }
 
-/** One for all: each Buffer has memory of its own besides, even an empty one. */
-const NOTHING = Buffer.alloc(0)
-
 /** Quiets the socket's reading side. */
 function take(socket: Socket): { head: Buffer; resume: (residual?: Buffer) => boolean } {
   const wasFlowing = socket.readableFlowing === true
@@ -69,7 +88,7 @@ function take(socket: Socket): { head: Buffer; resume: (residual?: Buffer) => bo
   // After the read, which starts libuv again.
   stopReading(socket)
   return {
-    head: head ?? NOTHING,
+    head: head ?? Buffer.alloc(0),
     resume: (residual) => {
       if (socket.destroyed || !socket.readable) return residual === undefined
       if (residual !== undefined) socket.unshift(residual)

@@ -1,4 +1,4 @@
-// When Node reads a piped file itself: every condition under which the kernel's way would lose bytes or change what
+// When Node reads a piped stream itself: every condition under which the kernel's way would lose bytes or change what
 // an application can see, in the order in which they are asked. docs/register.md shows the same table.
 
 import { WriteStream, type ReadStream } from 'node:fs'
@@ -10,25 +10,34 @@ import { isBodyless } from '../endpoint/response.js'
 import { isLent } from '../endpoint/socket.js'
 import {
   awaitsDrain,
+  canBeReadFrom,
   declaredLength,
   descriptorOf,
+  keepsProcess,
   pipesOf,
   pipingInternals,
   readsDescriptor,
+  readsPastStream,
 } from '../node-internals.js'
+import { isTrickle } from './bulk.js'
 import { wantedOf, type Look } from './look.js'
 
-/** A stream that Node asks for more, where it is piped to, and what its file looks like, once it has been looked at. */
+/** A stream that Node asks for more, and where it is piped to. */
 export interface Joint {
-  source: ReadStream
+  source: ReadStream | Socket
   sink: Writable
-  look?: Look
 }
 
-interface Condition {
+/** A file stream whose file has been looked at. */
+export interface Looked extends Joint {
+  source: ReadStream
+  look: Look
+}
+
+interface Condition<J> {
   /** Why, in words: `Node reads where …`. */
   where: string
-  is: (joint: Joint) => boolean
+  is: (joint: J) => boolean
   /** It may be gone as soon as Node has done what it is doing: worth another look. */
   passes?: true
 }
@@ -38,6 +47,7 @@ const SMALL = 64 * 1024
 
 /** As Node made them: who replaces one wants to see the bytes. */
 const reading = methods(Readable.prototype, 'push', 'read', 'emit')
+const receiving = methods(Socket.prototype, 'push', 'read', 'emit')
 const responding = methods(ServerResponse.prototype, 'write', 'end')
 const sending = methods(Socket.prototype, 'write')
 const writing = methods(WriteStream.prototype, 'write', 'end', '_write', '_writev')
@@ -48,9 +58,14 @@ const streamConditions = {
     where: 'the stream is not piped, or to more than one destination',
     is: ({ source }) => pipesOf(source).length !== 1,
   },
+  TRICKLE: {
+    where:
+      'it is a socket that has not brought 128 KiB since it was connected, or since the kernel gave it back',
+    is: ({ source }) => source instanceof Socket && isTrickle(source),
+  },
   THROUGH: {
-    where: 'its range is through, and only the end is left to be told',
-    is: ({ source }) => wantedOf(source) <= 0,
+    where: 'the range of a file is through, and only the end is left to be told',
+    is: ({ source }) => isFile(source) && wantedOf(source) <= 0,
   },
   LISTENER: {
     where: "somebody else listens to its 'data' or 'readable'",
@@ -62,17 +77,25 @@ const streamConditions = {
   },
   OVERRIDDEN: {
     where: 'its `push`, `read` or `emit`, or by a subclass its `_read`, is not Node’s',
-    is: ({ source }) => differs(source, reading),
+    is: ({ source }) => differs(source, isFile(source) ? reading : receiving),
   },
   FS: {
     where: 'it was given an `fs` of its own to read with',
-    is: ({ source }) => !readsDescriptor(source),
+    is: ({ source }) => isFile(source) && !readsDescriptor(source),
+  },
+  PAST: {
+    where: 'what a socket receives goes past its stream: to an HTTP parser, or by `onread`',
+    is: ({ source }) => source instanceof Socket && (!canBeReadFrom(source) || readsPastStream(source)),
+  },
+  UNREF: {
+    where: 'a socket does not keep the process alive (`unref()`)',
+    is: ({ source }) => source instanceof Socket && !keepsProcess(source),
   },
   SINK: {
     where:
-      'the destination is anything but a `ServerResponse`, a `net.Socket` or an `fs.WriteStream`: a transform, a compressor, a response of HTTP/2',
-    is: ({ sink }) =>
-      !(sink instanceof ServerResponse || sink instanceof Socket || sink instanceof WriteStream),
+      'the destination is anything but a `net.Socket`, an `fs.WriteStream` or, of a file, a `ServerResponse`: a transform, a compressor, a response of HTTP/2',
+    is: ({ source, sink }) =>
+      !(sink instanceof Socket || sink instanceof WriteStream || isAnswer(source, sink)),
   },
   UNSUPPORTED: {
     where: 'this is not Linux, there is no binary, or `--permission` or `--no-addons` forbids it',
@@ -87,16 +110,16 @@ const streamConditions = {
     is: ({ sink }) => sink instanceof ServerResponse && sink.socket === null,
   },
   TLS: {
-    where: 'the destination is encrypted',
-    is: ({ sink }) => 'encrypted' in (socketOf(sink) ?? {}),
+    where: 'one of the two is encrypted',
+    is: ({ source, sink }) => 'encrypted' in source || 'encrypted' in (socketOf(sink) ?? {}),
   },
   BUSY: {
     where: 'another transfer is writing to it',
     is: ({ sink }) => isLent(sink) || isLent(socketOf(sink) ?? sink),
   },
   DESCRIPTOR: {
-    where: 'the destination has no descriptor of its own, or is a terminal',
-    is: ({ sink }) => hasNoDescriptor(socketOf(sink)),
+    where: 'one of the two has no descriptor of its own, or is a terminal',
+    is: ({ source, sink }) => hasNoDescriptor(socketOf(source)) || hasNoDescriptor(socketOf(sink)),
   },
   WRAPPED: {
     where: 'its `write` or `end` is not Node’s: compression, a meter, a subclass',
@@ -128,36 +151,36 @@ const streamConditions = {
     where: 'it is paused, and not only until its destination has drained',
     is: ({ source }) => source.readableFlowing !== true && !awaitsDrain(source),
   },
-} satisfies Record<string, Condition>
+} satisfies Record<string, Condition<Joint>>
 
 /** Asked of the file. */
 const fileConditions = {
   NOT_A_FILE: {
     where: 'what it reads is not a regular file',
-    is: ({ look }) => look?.isFile !== true,
+    is: ({ look }) => !look.isFile,
   },
   SMALL: {
     where: 'not more than 64 KiB are left',
-    is: ({ look }) => (look?.left ?? 0) <= SMALL,
+    is: ({ look }) => look.left <= SMALL,
   },
   LENGTH: {
     where: 'the response does not declare exactly the rest of the file, or of its wanted range',
     is: ({ source, sink, look }) =>
       sink instanceof ServerResponse &&
-      (look?.at === undefined || promised(responseOf(sink)) !== source.bytesRead + look.left),
+      (look.at === undefined || promised(responseOf(sink)) !== source.bytesRead + look.left),
   },
   COLD: {
     where:
       'the head is not sent and the first byte not in memory: an error could still become another answer',
-    is: ({ sink, look }) => sink instanceof ServerResponse && !sink.headersSent && (look?.read ?? -1) < 1,
+    is: ({ sink, look }) => sink instanceof ServerResponse && !sink.headersSent && look.read < 1,
   },
-} satisfies Record<string, Condition>
+} satisfies Record<string, Condition<Looked>>
 
 /** Met on the way. */
 const endings = {
   INTERRUPTED: {
     where:
-      'midway: `pause()`, `unpipe()`, a second destination, another listener, `write()` or `end()` on the destination',
+      'midway: `pause()`, `unpipe()`, a second destination, another listener, `write()` or `end()` on the destination; of a socket also `setEncoding()`, `setTimeout()`, `unref()`',
   },
   FAILED: { where: 'midway: the kernel refuses; Node goes on at the exact byte, and tells what it meets' },
 }
@@ -172,8 +195,8 @@ export const CONDITIONS: Readonly<Record<Reason, { where: string }>> = {
   ...endings,
 }
 
-const ofStreams = Object.entries(streamConditions) as [Reason, Condition][]
-const ofFiles = Object.entries(fileConditions) as [Reason, Condition][]
+const ofStreams = Object.entries(streamConditions) as [Reason, Condition<Joint>][]
+const ofFiles = Object.entries(fileConditions) as [Reason, Condition<Looked>][]
 
 /** Why Node has to read for these streams, as they are now. */
 export function refused(joint: Joint): Reason | undefined {
@@ -181,22 +204,30 @@ export function refused(joint: Joint): Reason | undefined {
 }
 
 /** Why Node has to read this file, once it has been looked at. */
-export function refusedFile(joint: Required<Joint>): Reason | undefined {
+export function refusedFile(joint: Looked): Reason | undefined {
   return first(ofFiles, joint)
 }
 
 /** Whether it is worth asking again when Node has done what it is doing. */
 export function passes(reason: Reason): boolean {
-  return (CONDITIONS[reason] as Condition).passes === true
+  return (CONDITIONS[reason] as Condition<Joint>).passes === true
 }
 
-function first(conditions: [Reason, Condition][], joint: Joint): Reason | undefined {
+function first<J>(conditions: [Reason, Condition<J>][], joint: J): Reason | undefined {
   for (const [reason, { is }] of conditions) if (is(joint)) return reason
   return undefined
 }
 
-function socketOf(sink: Writable): Socket | null {
-  return sink instanceof Socket ? sink : sink instanceof ServerResponse ? sink.socket : null
+function isFile(source: ReadStream | Socket): source is ReadStream {
+  return !(source instanceof Socket)
+}
+
+function isAnswer(source: ReadStream | Socket, sink: Writable): boolean {
+  return isFile(source) && sink instanceof ServerResponse
+}
+
+function socketOf(stream: Readable | Writable): Socket | null {
+  return stream instanceof Socket ? stream : stream instanceof ServerResponse ? stream.socket : null
 }
 
 /** A socket that is still connecting has no descriptor yet, which can be waited for. */

@@ -1,25 +1,29 @@
 // While the engine moves bytes from a stream to its destination: what JavaScript may do to either that means the
 // bytes should stop where they are, so that Node goes on from there.
 
-import type { ReadStream } from 'node:fs'
-import type { Writable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 
-/** Calls `stop` when JavaScript writes to the destination; what it writes goes where Node puts it. */
-export function watchWrites(sink: Writable, stop: () => void): () => void {
-  const own = sink as { write?: unknown }
-  const write = sink.write.bind(sink) as (...args: unknown[]) => boolean
-  const watching = (...args: unknown[]): boolean => {
-    stop()
-    return write(...args)
-  }
-  own.write = watching
+/** Calls `stop` when JavaScript calls one of these methods, and then the method. Returns how to stop watching. */
+export function watchCalls(
+  stream: Readable | Writable,
+  names: readonly string[],
+  stop: () => void,
+): () => void {
+  const restores = names.map((name) => {
+    const method = Reflect.get(stream, name) as (...args: unknown[]) => unknown
+    return replace(stream, name, (...args: unknown[]) => {
+      stop()
+      return method.apply(stream, args)
+    })
+  })
   return () => {
-    if (own.write === watching) delete own.write
+    // The last first: V8 then has the stream as it was.
+    for (const restore of restores.reverse()) restore()
   }
 }
 
 /** Calls `stop` when one of the streams is wanted otherwise. Returns how to stop watching. */
-export function watchFor(source: ReadStream, sink: Writable, stop: () => void): () => void {
+export function watchFor(source: Readable, sink: Writable, stop: () => void): () => void {
   const onListener = (event: string | symbol): void => {
     if (event === 'data' || event === 'readable') stop()
   }
@@ -29,5 +33,16 @@ export function watchFor(source: ReadStream, sink: Writable, stop: () => void): 
   return () => {
     source.off('pause', stop).off('newListener', onListener)
     sink.off('unpipe', stop)
+  }
+}
+
+/** Gives an object this method of its own. Returns how to give it back what it had, unless that is done already. */
+export function replace(object: object, name: string, method: unknown): () => void {
+  const before = Object.getOwnPropertyDescriptor(object, name)
+  Reflect.set(object, name, method)
+  return () => {
+    if (Reflect.get(object, name) !== method) return
+    if (before === undefined) Reflect.deleteProperty(object, name)
+    else Object.defineProperty(object, name, before)
   }
 }

@@ -4,8 +4,12 @@
 import { tally } from '../piping/tally.js'
 import { stats } from '../stats.js'
 import { registerReadStream } from './read-stream.js'
+import { registerSocket } from './socket.js'
 
-if (process.env.ZCIO !== 'off') registerReadStream()
+if (process.env.ZCIO !== 'off') {
+  registerReadStream()
+  registerSocket()
+}
 if (process.env.ZCIO_STATS === '1') {
   process.once('exit', () =>
     process.stderr.write(`zcio: ${JSON.stringify({ ...stats(), piped: tally() })}\n`),

@@ -2,9 +2,9 @@
 // `pipeline` and whatever was captured or promisified of them stay Node's, and so do their events.
 
 import { ReadStream } from 'node:fs'
-import { kernelRead, type Read } from '../piping/read.js'
+import { fileRead, type ReadFile } from '../piping/file.js'
 
 export function registerReadStream(): void {
-  const prototype = ReadStream.prototype as unknown as { _read: Read }
-  prototype._read = kernelRead(prototype._read)
+  const prototype = ReadStream.prototype as unknown as { _read: ReadFile }
+  prototype._read = fileRead(prototype._read)
 }

@@ -4,22 +4,20 @@
 
 import { WriteStream, type ReadStream } from 'node:fs'
 import type { Writable } from 'node:stream'
-import { classifySink } from '../endpoint/classify.js'
-import { lendSink } from '../endpoint/lend.js'
 import type { LentSink } from '../endpoint/lent.js'
-import type { TransferError } from '../errors.js'
-import { move, truncated, type Move } from '../move.js'
+import { truncated, type Move } from '../move.js'
 import { markDidRead, pipesOf } from '../node-internals.js'
-import { passes, refused, refusedFile, type Joint, type Reason } from './conditions.js'
-import { watchFor, watchWrites } from './interruption.js'
+import { passes, refused, refusedFile, type Looked, type Reason } from './conditions.js'
+import { replace } from './interruption.js'
 import { look, stateOf, taken, type Look } from './look.js'
-import { countAside, countRead, countRun } from './tally.js'
+import { run, type Run } from './run.js'
+import { countAside, countRead } from './tally.js'
 
-/** The `_read` of a Readable. */
-export type Read = (this: ReadStream, size: number) => void
+/** The `_read` of a file stream. */
+export type ReadFile = (this: ReadStream, size: number) => void
 
 /** Wraps Node's `_read`, which goes on serving whatever the kernel cannot. */
-export function kernelRead(byNode: Read): Read {
+export function fileRead(byNode: ReadFile): ReadFile {
   return function read(size) {
     const reason = attempt(this, size, byNode, this._read === read)
     if (reason === undefined) return
@@ -29,19 +27,19 @@ export function kernelRead(byNode: Read): Read {
 }
 
 /** What Node was doing has come to rest, its own corks for a tick included: now it shows where the bytes go. */
-function readLater(source: ReadStream, size: number, byNode: Read): void {
+function readLater(source: ReadStream, size: number, byNode: ReadFile): void {
   if (source.destroyed) return
   const reason = attempt(source, size, byNode, true)
   if (reason !== undefined) aside(source, size, byNode, reason)
 }
 
-function aside(source: ReadStream, size: number, byNode: Read, reason: Reason): void {
+function aside(source: ReadStream, size: number, byNode: ReadFile, reason: Reason): void {
   countAside(reason)
   byNode.call(source, size)
 }
 
 /** Starts the engine, or tells why not. */
-function attempt(source: ReadStream, size: number, byNode: Read, isOwn: boolean): Reason | undefined {
+function attempt(source: ReadStream, size: number, byNode: ReadFile, isOwn: boolean): Reason | undefined {
   const [sink] = pipesOf(source)
   if (sink === undefined) return 'NOT_PIPED'
   if (!isOwn) return 'OVERRIDDEN'
@@ -54,7 +52,7 @@ function attempt(source: ReadStream, size: number, byNode: Read, isOwn: boolean)
   }
   const refusal = refusedFile(joint)
   if (refusal !== undefined) return refusal
-  void run(joint, size, byNode)
+  void pass(joint, size, byNode)
   return undefined
 }
 
@@ -66,58 +64,46 @@ function isWhole({ left, read }: Look): boolean {
 /** Gives the stream what Node would have read for it, when Node would. */
 function give(source: ReadStream, chunk: Buffer): void {
   if (source.destroyed) return
-  new Account(source).upTo(chunk.length)
+  took(source, chunk.length)
+  markDidRead(source)
   countRead(chunk.length)
   source.push(chunk)
 }
 
-/** One run of the engine, from the stream's position as far as it goes; then the stream is Node's again. */
-async function run(joint: Required<Joint>, size: number, byNode: Read): Promise<void> {
+function took(source: ReadStream, bytes: number): void {
+  const state = stateOf(source)
+  state.bytesRead += bytes
+  if (state.pos !== undefined) state.pos += bytes
+}
+
+/** A run from the stream's position as far as it goes; then the stream is Node's again. */
+async function pass(joint: Looked, size: number, byNode: ReadFile): Promise<void> {
   const { source, sink } = joint
-  const stop = new AbortController()
-  const unwatch = watchFor(source, sink, () => {
-    stop.abort()
+  let declared: number | undefined
+  const running = run({
+    source,
+    sink,
+    job: (lent) => {
+      declared = lent.declared
+      return job(joint, lent)
+    },
+    took: (bytes) => {
+      took(source, bytes)
+    },
+    live: true,
+    stoppers: { source: [], sink: ['write'] },
   })
-  const account = new Account(source)
-  const ended = await moveRest(joint, account, stop).catch((error: unknown) => {
-    account.upTo((error as Partial<TransferError>).bytes ?? 0)
-    return false
-  })
-  unwatch()
-  if (account.sink) countRun(account.bytes)
-  account.sink?.release()
+  const release = destroyAfter(source, running)
+  const { bytes, reason } = await running.ended
+  release()
   if (source.destroyed) return
-  const missing = ended && account.sink?.declared !== undefined ? joint.look.left - account.bytes : 0
-  if (missing > 0) cut(source, sink, truncated(account.bytes, joint.look.left))
-  else if (ended) source.push(null)
-  else aside(source, size, byNode, stop.signal.aborted ? 'INTERRUPTED' : 'FAILED')
+  const missing = reason === undefined && declared !== undefined ? joint.look.left - bytes : 0
+  if (missing > 0) cut(source, sink, truncated(bytes, joint.look.left))
+  else if (reason === undefined) source.push(null)
+  else aside(source, size, byNode, reason)
 }
 
-/** Whether the file, or its wanted range, is through. */
-async function moveRest(joint: Required<Joint>, account: Account, stop: AbortController): Promise<boolean> {
-  const { sink } = joint
-  const abort = (): void => {
-    stop.abort()
-  }
-  const lent = await lendSink(classifySink(sink), stop.signal, abort)
-  if ('refused' in lent) return false
-  account.sink = lent
-  const unwatch = watchWrites(sink, abort)
-  try {
-    const { bytes } = await move(job(joint, lent, account, stop.signal))
-    account.upTo(bytes)
-    return true
-  } finally {
-    unwatch()
-  }
-}
-
-function job(
-  { source, sink, look }: Required<Joint>,
-  lent: LentSink,
-  account: Account,
-  signal: AbortSignal,
-): Move {
+function job({ source, sink, look }: Looked, lent: LentSink): Move {
   const { fd, pos } = stateOf(source)
   const isResponse = lent.declared !== undefined
   const length = isResponse ? look.left : look.wanted
@@ -131,35 +117,22 @@ function job(
     snapshot: false,
     isSinkSocket: isResponse,
     socket: lent.socket,
-    reader: source,
     writer: sink instanceof WriteStream ? sink : undefined,
-    signal,
-    onProgress: ({ bytes }) => {
-      account.upTo(bytes)
-    },
   }
 }
 
-/** Keeps the books of both streams as if the bytes had gone through them. */
-class Account {
-  bytes = 0
-  sink: LentSink | undefined
-  readonly #source: ReadStream
-
-  constructor(source: ReadStream) {
-    this.#source = source
-  }
-
-  upTo(bytes: number): void {
-    const more = bytes - this.bytes
-    if (more <= 0) return
-    this.bytes = bytes
-    const state = stateOf(this.#source)
-    state.bytesRead += more
-    if (state.pos !== undefined) state.pos += more
-    this.sink?.count(more)
-    markDidRead(this.#source)
-  }
+/**
+ * Node does not close a file before the read that is under way has come back; so a stream that is destroyed waits for
+ * the run, which stops. What else closes at the same time closes first, and a pipeline tells of the same error.
+ */
+function destroyAfter(source: ReadStream, { ended, stop }: Run): () => void {
+  const destroy = source._destroy.bind(source)
+  return replace(source, '_destroy', (...args: Parameters<typeof destroy>) => {
+    stop()
+    void ended.then(() => {
+      destroy(...args)
+    })
+  })
 }
 
 /**

@@ -1,0 +1,116 @@
+// `_read` of a socket that knows the kernel's way: where the socket is piped to one destination that has a descriptor,
+// and has shown that it brings much, the engine moves what comes from then on. The end of it, and the bytes too
+// wherever a condition says so (conditions.ts), are libuv's and Node's.
+
+import { WriteStream } from 'node:fs'
+import { Socket } from 'node:net'
+import type { Writable } from 'node:stream'
+import { isBeingRead, takeOver } from '../endpoint/receive.js'
+import type { LentSink } from '../endpoint/lent.js'
+import type { TransferError } from '../errors.js'
+import type { Move } from '../move.js'
+import { descriptorOf, isReading, pipesOf } from '../node-internals.js'
+import { countAnew } from './bulk.js'
+import { refused, type Reason } from './conditions.js'
+import { run, type Ending } from './run.js'
+import { countAside } from './tally.js'
+
+/** The `_read` of a socket. */
+export type ReadSocket = (this: Socket, size: number) => void
+
+/** Wraps Node's `_read`, which goes on serving whatever the kernel cannot. */
+export function socketRead(byNode: ReadSocket): ReadSocket {
+  return function read(size) {
+    // Most sockets are never piped; they should not notice.
+    const [sink] = pipesOf(this)
+    if (sink === undefined || this.connecting) byNode.call(this, size)
+    // What is asked for now will be given by the run that is about to end.
+    else if (!isBeingRead(this)) attempt(this, sink, size, byNode, this._read === read)
+  }
+}
+
+function attempt(source: Socket, sink: Writable, size: number, byNode: ReadSocket, isOwn: boolean): void {
+  const reason: Reason | undefined = isOwn ? refused({ source, sink }) : 'OVERRIDDEN'
+  if (reason === undefined) {
+    void pass(source, sink, size, byNode)
+    return
+  }
+  countAside(reason)
+  byNode.call(source, size)
+}
+
+/** Calls after which the stream needs another run, or none: what it gives, and whether it is waited for, has changed. */
+const STOPPERS = { source: ['setEncoding', 'setTimeout', 'unref'], sink: ['write'] }
+const STOPPERS_OF_SOCKETS = { ...STOPPERS, sink: ['write', 'setTimeout'] }
+
+/** A run as far as it goes; then the socket is Node's again, as if libuv had read it all the time. */
+async function pass(source: Socket, sink: Writable, size: number, byNode: ReadSocket): Promise<void> {
+  const giveBack = takeOver(source)
+  let residual: Buffer | undefined
+  const { ended } = run({
+    source,
+    sink,
+    job: (lent) => {
+      const putBack = (bytes: Buffer): boolean => {
+        residual = bytes
+        return true
+      }
+      return { ...job(source, sink, lent), putBack }
+    },
+    // The counts of sockets are asked for; those of a file are told.
+    live: sink instanceof WriteStream,
+    stoppers: sink instanceof Socket ? STOPPERS_OF_SOCKETS : STOPPERS,
+  })
+  const ending = await ended
+  // What is thrown by who listens is an exception that nobody has caught, and not a promise that was rejected.
+  process.nextTick(() => {
+    giveBack()
+    countAnew(source)
+    resume(source, sink, ending, residual, () => {
+      byNode.call(source, size)
+    })
+  })
+}
+
+function job(source: Socket, sink: Writable, lent: LentSink): Move {
+  return {
+    source: descriptorOf(source),
+    sink: lent.fd,
+    sinkStart: lent.start,
+    fallback: true,
+    snapshot: false,
+    isSinkSocket: false,
+    sourceSocket: source,
+    socket: lent.socket,
+    writer: sink instanceof WriteStream ? sink : undefined,
+  }
+}
+
+/** Node reads on: what the sink did not take comes first; an end comes again; an error does not, and is told. */
+function resume(
+  source: Socket,
+  sink: Writable,
+  { reason, error }: Ending,
+  residual: Buffer | undefined,
+  readOn: () => void,
+): void {
+  if (source.destroyed) return
+  if (reason !== undefined) countAside(reason)
+  if (reason === 'FAILED' && error?.side === 'sink' && isToldOnce(error)) sink.destroy(asTold(error, 'write'))
+  if (residual !== undefined) source.push(residual)
+  else if (isReading(source)) readOn()
+  if (reason === 'FAILED' && error?.side === 'source' && isToldOnce(error))
+    source.destroy(asTold(error, 'read'))
+}
+
+/** What has become of a connection the kernel tells the first who asks, and nobody after. */
+const TOLD_ONCE: readonly unknown[] = ['ECONNRESET', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN']
+
+function isToldOnce({ code }: Partial<TransferError>): boolean {
+  return TOLD_ONCE.includes(code)
+}
+
+/** As Node tells it. */
+function asTold({ errno, code }: Partial<TransferError>, syscall: string): Error {
+  return Object.assign(new Error(`${syscall} ${code ?? ''}`), { errno, code, syscall })
+}
