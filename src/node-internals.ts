@@ -12,7 +12,6 @@
 //   socket._handle.fd         the descriptor of a TCP or Pipe handle
 //   socket._handle.reading, .readStart(), .readStop()   whether libuv reads, and how to make it; pause() does not
 //   socket._handle.hasRef()   whether it keeps the process alive
-//   socket[Symbol('kBuffer')] where the application wants what is received, if not from the stream
 //   socket._handle.bytesRead, .bytesWritten             what the socket's own counters are taken from
 //   socket._unrefTimer()      refreshes the idle timer, as every write of Node's own does
 //   socket.parser             the HTTP parser that takes what is read, past the stream
@@ -145,11 +144,6 @@ export function holdReading(socket: Socket): () => void {
 /** Whether a socket keeps the process alive while it is read. */
 export function keepsProcess(socket: Socket): boolean {
   return (socket as unknown as PrivateSocket)._handle?.hasRef?.() !== false
-}
-
-/** Whether what a socket receives is put into a buffer of the application's, past the stream (`onread`). */
-export function readsPastStream(socket: Socket): boolean {
-  return (ownSymbol(socket, 'kBuffer') ?? null) !== null
 }
 
 type Counter = 'bytesRead' | 'bytesWritten'

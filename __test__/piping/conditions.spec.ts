@@ -4,6 +4,7 @@ import { CONDITIONS } from '#src/piping/conditions.js'
 import { conditions } from '../fixtures/piping/conditions.js'
 import { journeys } from '../fixtures/piping/journeys.js'
 import { midway } from '../fixtures/piping/midway.js'
+import { relays } from '../fixtures/piping/relays.js'
 import { playTwice } from '../fixtures/piping/play.js'
 
 const playing = playTwice('conditions')
@@ -26,7 +27,7 @@ const elsewhere: Record<string, string> = {
 }
 
 test('each condition has its scenario', (t) => {
-  const ways = [conditions, journeys, midway].flatMap((group) => Object.values(group).map(({ way }) => way))
+  const ways = [conditions, journeys, midway, relays].flatMap((group) => Object.values(group).map(({ way }) => way))
   const without = Object.keys(CONDITIONS).filter((reason) => !ways.includes(reason))
   t.deepEqual(without, Object.keys(elsewhere))
   for (const reason of without) t.true(readFileSync(elsewhere[reason] ?? '', 'utf8').includes(reason))

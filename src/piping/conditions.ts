@@ -17,7 +17,6 @@ import {
   pipesOf,
   pipingInternals,
   readsDescriptor,
-  readsPastStream,
 } from '../node-internals.js'
 import { isTrickle } from './bulk.js'
 import { wantedOf, type Look } from './look.js'
@@ -83,10 +82,6 @@ const streamConditions = {
     where: 'it was given an `fs` of its own to read with',
     is: ({ source }) => isFile(source) && !readsDescriptor(source),
   },
-  PAST: {
-    where: 'what a socket receives goes past its stream: to an HTTP parser, or by `onread`',
-    is: ({ source }) => source instanceof Socket && (!canBeReadFrom(source) || readsPastStream(source)),
-  },
   UNREF: {
     where: 'a socket does not keep the process alive (`unref()`)',
     is: ({ source }) => source instanceof Socket && !keepsProcess(source),
@@ -118,8 +113,8 @@ const streamConditions = {
     is: ({ sink }) => isLent(sink) || isLent(socketOf(sink) ?? sink),
   },
   DESCRIPTOR: {
-    where: 'one of the two has no descriptor of its own, or is a terminal',
-    is: ({ source, sink }) => hasNoDescriptor(socketOf(source)) || hasNoDescriptor(socketOf(sink)),
+    where: 'one of the two has no descriptor of its own or is a terminal, or an HTTP parser reads it',
+    is: ({ source, sink }) => isParsed(source) || hasNoDescriptor(socketOf(source)) || hasNoDescriptor(socketOf(sink)),
   },
   WRAPPED: {
     where: 'its `write` or `end` is not Node’s: compression, a meter, a subclass',
@@ -220,6 +215,10 @@ function first<J>(conditions: [Reason, Condition<J>][], joint: J): Reason | unde
 
 function isFile(source: ReadStream | Socket): source is ReadStream {
   return !(source instanceof Socket)
+}
+
+function isParsed(source: ReadStream | Socket): boolean {
+  return source instanceof Socket && !canBeReadFrom(source)
 }
 
 function isAnswer(source: ReadStream | Socket, sink: Writable): boolean {

@@ -97,6 +97,8 @@ function resume(
   if (source.destroyed) return
   if (reason !== undefined) countAside(reason)
   if (reason === 'FAILED' && error?.side === 'sink' && isToldOnce(error)) sink.destroy(asTold(error, 'write'))
+  // What the sink had no room for Node would not have written to it before its end.
+  if (residual !== undefined && sink.writableEnded && pipesOf(source).includes(sink)) source.pause()
   if (residual !== undefined) source.push(residual)
   else if (isReading(source)) readOn()
   if (reason === 'FAILED' && error?.side === 'source' && isToldOnce(error))

@@ -1,0 +1,127 @@
+import 'zcio/register'
+import test from 'ava'
+import { once } from 'node:events'
+import { connect, Socket } from 'node:net'
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
+import { readFileSync } from 'node:fs'
+import { tally } from '#src/piping/tally.js'
+import { bytes, pair, received, reset } from '../fixtures/piping/relay.js'
+import { LARGE, MEDIUM, Scene } from '../fixtures/piping/scene.js'
+import { sha256 } from '../helpers/files.js'
+import { until } from '../helpers/wait.js'
+
+function scene(t: { teardown(end: () => void): void }): Scene {
+  const made = new Scene()
+  t.teardown(() => {
+    made.close()
+  })
+  return made
+}
+
+test.serial("a reset that overtakes the rest of the bytes is the source's error, as Node tells it", async (t) => {
+  const made = scene(t)
+  const [[client, a], [b, server]] = [await pair(made), await pair(made)]
+  client.on('error', () => undefined)
+  const runs = tally().runs
+  a.pipe(b)
+  client.write(bytes)
+  await until('much', () => a.bytesRead > 2 * MEDIUM)
+  reset(client)
+  const failing = once(a, 'error') as Promise<[NodeJS.ErrnoException]>
+  server.resume()
+  const [error] = await failing
+  t.like(error, { message: 'read ECONNRESET', code: 'ECONNRESET', errno: -104, syscall: 'read' })
+  t.deepEqual(Object.keys(error), ['errno', 'code', 'syscall'])
+  await until('what came', () => server.bytesRead === a.bytesRead)
+  t.is(tally().runs, runs + 1)
+})
+
+test.serial('what a listener throws is nobody’s rejection but an exception', async (t) => {
+  const made = scene(t)
+  const [[client, a], [b]] = [await pair(made), await pair(made)]
+  a.pipe(b)
+  client.write(bytes)
+  await until('much', () => a.bytesRead > 2 * MEDIUM)
+  const others = process.rawListeners('uncaughtException')
+  process.removeAllListeners('uncaughtException')
+  const thrown = new Promise<Error>((resolve) => process.once('uncaughtException', resolve))
+  a.once('data', () => {
+    throw new Error('of the application')
+  })
+  t.is((await thrown).message, 'of the application')
+  for (const other of others) process.on('uncaughtException', other as () => void)
+})
+
+test.serial('an interrupted socket has to bring as much again before the kernel goes on', async (t) => {
+  const made = scene(t)
+  const [[client, a], [b, server]] = [await pair(made), await pair(made)]
+  const runs = tally().runs
+  const coming = received(server)
+  a.pipe(b)
+  client.write(bytes.subarray(0, MEDIUM))
+  await until('all of it', () => server.bytesRead === MEDIUM)
+  for (let i = 0; i < 10; i++) {
+    b.write('!')
+    client.write('?')
+    await until('both', () => server.bytesRead === MEDIUM + 2 * (i + 1))
+  }
+  t.is(tally().runs, runs + 1)
+  client.end(bytes)
+  t.is((await coming).length, MEDIUM + 20 + LARGE)
+  t.is(tally().runs, runs + 2)
+})
+
+test.serial('a socket that is still connecting is waited for, as source and as sink', async (t) => {
+  const made = scene(t)
+  const [client, a] = await pair(made)
+  const { port } = await listening(t)
+  const b = connect(port, '127.0.0.1')
+  a.pipe(b).pipe(a)
+  client.end(bytes)
+  t.is(sha256(await received(client)), sha256(bytes))
+})
+
+/** A server that sends back all that comes. */
+async function listening(t: { teardown(end: () => void): void }): Promise<{ port: number }> {
+  const { createServer } = await import('node:net')
+  const server = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket)).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  return server.address() as { port: number }
+}
+
+test.serial('what is encrypted Node reads and writes', async (t) => {
+  const key = readFileSync(new URL('../fixtures/tls-key.pem', import.meta.url))
+  const cert = readFileSync(new URL('../fixtures/tls-certificate.pem', import.meta.url))
+  const made = scene(t)
+  const [b, server] = await pair(made)
+  const tls = createTlsServer({ key, cert }, (socket) => socket.pipe(b).pipe(socket)).listen(0, '127.0.0.1')
+  await once(tls, 'listening')
+  t.teardown(() => tls.close())
+  const before = tally()
+  const { port } = tls.address() as { port: number }
+  const client = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false })
+  server.pipe(server)
+  client.end(bytes)
+  t.is(sha256(await received(client)), sha256(bytes))
+  // The server's echo is not encrypted.
+  t.is(tally().runs, before.runs + 1)
+  t.true((tally().aside.TLS ?? 0) > (before.aside.TLS ?? 0))
+})
+
+test.serial('sockets that read in their own way are left alone', async (t) => {
+  const made = scene(t)
+  const [[client, a], [b, server]] = [await pair(made), await pair(made)]
+  const push = a.push.bind(a)
+  let pushed = 0
+  a.push = (chunk: Buffer | null, ...rest: []) => {
+    pushed += chunk?.length ?? 0
+    return push(chunk, ...rest)
+  }
+  const runs = tally().runs
+  a.pipe(b)
+  client.end(bytes)
+  t.is((await received(server)).length, LARGE)
+  t.deepEqual([pushed, tally().runs], [LARGE, runs])
+  t.true(a instanceof Socket)
+})
