@@ -9,6 +9,7 @@ import { pipeline as pipelineByNode } from 'node:stream/promises'
 import { createGunzip, createGzip } from 'node:zlib'
 import { pipeline } from 'zcio'
 import { tally } from '#src/piping/tally.js'
+import { pair, received } from './fixtures/piping/relay.js'
 import { LARGE, MEDIUM, Scene } from './fixtures/piping/scene.js'
 import { failure } from './helpers/failures.js'
 import { makeFile, pathFor, sha256 } from './helpers/files.js'
@@ -62,6 +63,49 @@ test.serial("a file goes to a socket and to a child's stdin by the kernel", asyn
   })
   t.is(bytes, 2 * LARGE)
   server.close()
+})
+
+test.serial(
+  'a socket goes to a socket and to a file by the kernel, and what it carries back too',
+  async (t) => {
+    const scene = new Scene()
+    t.teardown(() => {
+      scene.close()
+    })
+    const [[client, a], [b, server]] = [await pair(scene), await pair(scene)]
+    const before = Object.keys(a)
+    const path = pathFor('received')
+    server.pipe(createWriteStream(path)).once('close', () => server.end(large.bytes))
+    const bytes = await moved(async () => {
+      const running = Promise.all([pipeline(a, b), pipeline(b, a)])
+      client.end(large.bytes)
+      t.true((await received(client)).equals(large.bytes))
+      await running
+    })
+    t.true(readFileSync(path).equals(large.bytes))
+    t.true(bytes > 1.9 * LARGE, String(bytes))
+    t.deepEqual(Object.keys(a), before)
+
+    const [far, near] = await pair(scene)
+    far.end(large.bytes)
+    t.true((await moved(() => pipeline(near, createWriteStream(path)))) > 0.9 * LARGE)
+    t.true(readFileSync(path).equals(large.bytes))
+  },
+)
+
+test.serial('a last stream is not touched', async (t) => {
+  const scene = new Scene()
+  t.teardown(() => {
+    scene.close()
+  })
+  const [a, far] = await pair(scene)
+  const read = Reflect.get(a, '_read')
+  far.resume()
+  const running = pipeline(createReadStream(large.path), a)
+  t.is(Reflect.get(a, '_read'), read)
+  far.end()
+  await running
+  t.pass()
 })
 
 test.serial('an array of streams is a pipeline too', async (t) => {

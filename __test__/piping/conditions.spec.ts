@@ -27,7 +27,9 @@ const elsewhere: Record<string, string> = {
 }
 
 test('each condition has its scenario', (t) => {
-  const ways = [conditions, journeys, midway, relays].flatMap((group) => Object.values(group).map(({ way }) => way))
+  const ways = [conditions, journeys, midway, relays].flatMap((group) =>
+    Object.values(group).map(({ way }) => way),
+  )
   const without = Object.keys(CONDITIONS).filter((reason) => !ways.includes(reason))
   t.deepEqual(without, Object.keys(elsewhere))
   for (const reason of without) t.true(readFileSync(elsewhere[reason] ?? '', 'utf8').includes(reason))

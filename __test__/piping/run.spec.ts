@@ -10,7 +10,10 @@ import { until } from '../helpers/wait.js'
 
 const file = makeFile(24 << 20)
 
-async function started(sink: Writable, took?: (bytes: number) => void): Promise<Run & { source: ReadStream }> {
+async function started(
+  sink: Writable,
+  took?: (bytes: number) => void,
+): Promise<Run & { source: ReadStream }> {
   const source = createReadStream(file.path)
   await once(source, 'open')
   const running = run({
@@ -38,20 +41,26 @@ function copy(): { sink: WriteStream; path: string } {
   return { sink: createWriteStream(path), path }
 }
 
-test.serial('a run moves all there is, keeps the books of both streams, and leaves the sink as it was', async (t) => {
-  const { sink, path } = copy()
-  const before = tally()
-  let told = 0
-  const { ended, source } = await started(sink, (bytes) => (told += bytes))
-  t.deepEqual(await ended, { bytes: file.bytes.length })
-  t.deepEqual([told, sink.bytesWritten], [file.bytes.length, file.bytes.length])
-  t.true(source.readableDidRead)
-  t.deepEqual([sink.writableCorked, Object.hasOwn(sink, 'write'), Object.hasOwn(sink, 'end')], [0, false, false])
-  t.like(tally(), { runs: before.runs + 1, bytes: before.bytes + file.bytes.length })
-  sink.end()
-  await once(sink, 'close')
-  t.true(readFileSync(path).equals(file.bytes))
-})
+test.serial(
+  'a run moves all there is, keeps the books of both streams, and leaves the sink as it was',
+  async (t) => {
+    const { sink, path } = copy()
+    const before = tally()
+    let told = 0
+    const { ended, source } = await started(sink, (bytes) => (told += bytes))
+    t.deepEqual(await ended, { bytes: file.bytes.length })
+    t.deepEqual([told, sink.bytesWritten], [file.bytes.length, file.bytes.length])
+    t.true(source.readableDidRead)
+    t.deepEqual(
+      [sink.writableCorked, Object.hasOwn(sink, 'write'), Object.hasOwn(sink, 'end')],
+      [0, false, false],
+    )
+    t.like(tally(), { runs: before.runs + 1, bytes: before.bytes + file.bytes.length })
+    sink.end()
+    await once(sink, 'close')
+    t.true(readFileSync(path).equals(file.bytes))
+  },
+)
 
 const stops: Record<string, (running: Run & { source: ReadStream }, sink: Writable) => void> = {
   'when it is told to': ({ stop }) => {

@@ -20,9 +20,22 @@ interface Told {
 /** Runs an application, here or in another place of its process. */
 async function run(
   place = 'here',
-  { options = ['--import', 'zcio/register'], env = {} }: { options?: string[]; env?: NodeJS.ProcessEnv } = {},
+  {
+    options = ['--import', 'zcio/register'],
+    env = {},
+    relayed = [],
+  }: { options?: string[]; env?: NodeJS.ProcessEnv; relayed?: ['relayed'] | [] } = {},
 ): Promise<Told> {
-  const args = ['--import', '@oxc-node/core/register', ...options, application, place, path, String(LARGE)]
+  const args = [
+    '--import',
+    '@oxc-node/core/register',
+    ...options,
+    application,
+    place,
+    path,
+    String(LARGE),
+    ...relayed,
+  ]
   const { stdout, stderr } = await promisify(execFile)(process.execPath, args, {
     env: { ...process.env, ZCIO_STATS: '1', ...env },
     timeout: 60_000,
@@ -60,6 +73,21 @@ test('registered twice it moves bytes once', async (t) => {
 for (const place of ['worker', 'cluster']) {
   test(`it is there in a ${place} too`, async (t) => {
     t.like(await run(place), { length: LARGE, stats: whole })
+  })
+}
+
+for (const [place, options] of [
+  ['here', ['--import', 'zcio/register']],
+  ['here', ['--require', 'zcio/register']],
+  ['worker', ['--import', 'zcio/register']],
+  ['cluster', ['--import', 'zcio/register']],
+] as const) {
+  test(`${options[0]}: a relay of sockets is zero-copy: ${place}`, async (t) => {
+    const { length, stats } = await run(place, { options: [...options], relayed: ['relayed'] })
+    t.is(length, LARGE)
+    // The file to the response, and that through the relay.
+    t.is(stats?.runs, 2)
+    t.true((stats?.bytes ?? 0) > 1.9 * LARGE)
   })
 }
 

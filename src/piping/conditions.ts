@@ -114,7 +114,8 @@ const streamConditions = {
   },
   DESCRIPTOR: {
     where: 'one of the two has no descriptor of its own or is a terminal, or an HTTP parser reads it',
-    is: ({ source, sink }) => isParsed(source) || hasNoDescriptor(socketOf(source)) || hasNoDescriptor(socketOf(sink)),
+    is: ({ source, sink }) =>
+      isParsed(source) || hasNoDescriptor(socketOf(source)) || hasNoDescriptor(socketOf(sink)),
   },
   WRAPPED: {
     where: 'its `write` or `end` is not Node’s: compression, a meter, a subclass',
