@@ -1,4 +1,4 @@
-// Node's own pipeline, over file streams that know the kernel's way for as long as it runs.
+// Node's own pipeline, over files and sockets that know the kernel's way for as long as it runs.
 
 import { ReadStream } from 'node:fs'
 import { Socket } from 'node:net'
@@ -8,8 +8,9 @@ import { socketRead, type ReadSocket } from './piping/socket.js'
 
 /**
  * `pipeline` of `node:stream/promises`: its signature, its events, its errors and its promise, since it is what runs.
- * Where an `fs.ReadStream` leads straight to a response of HTTP/1.1 with a `Content-Length`, a socket, a child's
- * stdin or an `fs.WriteStream`, the kernel moves the bytes; where it may not, Node does.
+ * Where an `fs.ReadStream` or a `net.Socket` leads straight to a socket, a child's stdin or an `fs.WriteStream`, or a
+ * file to a response of HTTP/1.1 with a `Content-Length`, the kernel moves the bytes; where it may not, Node does. A
+ * socket is Node's until it has brought 128 KiB.
  *
  * Two things differ. A file is sent by reference: as it is when the receiver reads it. And a file that becomes
  * shorter than its response has declared destroys the connection; the promise rejects with
