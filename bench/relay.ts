@@ -7,7 +7,15 @@ import { KiB, MiB } from './helpers/files.js'
 import { startGo } from './helpers/go.js'
 import type { Send, Sent } from './helpers/peers.js'
 import { figure, fraction, median, say, table, times, type Goal } from './helpers/report.js'
-import { errorsOf, KINDS, mechanismOf, ratios, withRivals, type Kind, type Measured } from './helpers/rivals.js'
+import {
+  errorsOf,
+  KINDS,
+  mechanismOf,
+  ratios,
+  withRivals,
+  type Kind,
+  type Measured,
+} from './helpers/rivals.js'
 import { idle } from './idle.js'
 import type { Options } from './options.js'
 
