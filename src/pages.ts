@@ -17,7 +17,8 @@ import { checkFlags, moved, type Descriptor } from './primitives.js'
 export interface VmspliceOptions {
   /**
    * Keep the pages, because their content is constant: what is written to them later is seen by the pipe's reader.
-   * Default: `false`: the buffers are taken away (length 0).
+   * Default: `false`: the buffers are taken away (length 0). Only constant data pays: pages that are made, filled and
+   * given away each time cost several times what writing them does.
    */
   keep?: boolean
   /**
