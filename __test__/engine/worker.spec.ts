@@ -46,7 +46,7 @@ test('its peers hear of its end, no descriptor stays, and the bridges of other t
       await until(() => peers.length === 5)
       server.off('connection', onConnection)
       const closed = peers.map((socket) => {
-        socket.on('error', () => undefined).resume()
+        socket.on('error', () => undefined).once('end', () => socket.destroy()).resume()
         return new Promise((resolve) => socket.once('close', resolve))
       })
       const timer = setInterval(() => {
@@ -54,8 +54,6 @@ test('its peers hear of its end, no descriptor stays, and the bridges of other t
       }, 1)
       await once(thread, 'message')
       await thread.terminate()
-      // Those that only hear keep their own half open until they are told to end it.
-      for (const socket of peers) socket.once('end', () => socket.destroy())
       await Promise.all(closed)
       clearInterval(timer)
       await until(() => stats().transfers.active === 2 && stats().pipes === 0)
