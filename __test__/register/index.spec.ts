@@ -10,6 +10,12 @@ import { makeFile } from '../helpers/files.js'
 const application = fileURLToPath(new URL('../fixtures/piping/application.ts', import.meta.url))
 const { path } = makeFile(LARGE)
 
+/** What Node.js needs for an application in TypeScript; with loaders 22 cannot `require` a module of ours. */
+const typescript =
+  'typescript' in process.features && process.features.typescript !== false
+    ? []
+    : ['--import', '@oxc-node/core/register']
+
 /** What an application told, and what zcio did when it ended. */
 interface Told {
   length?: number
@@ -26,16 +32,7 @@ async function run(
     relayed = [],
   }: { options?: string[]; env?: NodeJS.ProcessEnv; relayed?: ['relayed'] | [] } = {},
 ): Promise<Told> {
-  const args = [
-    '--import',
-    '@oxc-node/core/register',
-    ...options,
-    application,
-    place,
-    path,
-    String(LARGE),
-    ...relayed,
-  ]
+  const args = [...typescript, ...options, application, place, path, String(LARGE), ...relayed]
   const { stdout, stderr } = await promisify(execFile)(process.execPath, args, {
     env: { ...process.env, ZCIO_STATS: '1', ...env },
     timeout: 60_000,
