@@ -140,8 +140,6 @@ async function run(a: LentDuplex, b: LentDuplex, wanted: Wanted): Promise<Bridge
     return bridgeByStream(a.socket, b.socket, { ...wanted, refused: there.declined })
   }
   const failure = failureOf(there, back)
-  // Sockets of which somebody else moves the bytes, by their numbers, live on.
-  if (failure?.failure && isRefusal(failure.failure)) for (const lent of [a, b]) lent.giveBack(lent.head)
   if (failure) throw explain(failure, there, back, a.socket, b.socket, wanted)
   await Promise.all([a, b].map(end))
   wanted.onProgress?.({ bytes: there.bytes + back.bytes })

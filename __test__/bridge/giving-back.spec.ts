@@ -2,9 +2,9 @@
 
 import test, { type ExecutionContext } from 'ava'
 import type { Socket } from 'node:net'
-import { bridge, Pipe, transfer, type BridgeProgress } from 'zcio'
+import { bridge, type BridgeProgress } from 'zcio'
 import { failure } from '../helpers/failures.js'
-import { bare, received, sockets, take } from '../helpers/sockets.js'
+import { received, sockets, take } from '../helpers/sockets.js'
 import { tlsSockets } from '../helpers/tls.js'
 import { until } from '../helpers/wait.js'
 
@@ -49,18 +49,6 @@ test('one that finds a busy leaves b as it was, with its bytes', async (t) => {
   t.is(String(await received(b)), 'early, late')
   other.destroy()
   await first
-})
-
-test('one that finds b busy by its number leaves a as it was, with its bytes', async (t) => {
-  const [[a, far], [b]] = [await readAhead(t, 'early, '), await sockets(t)]
-  using pipe = new Pipe()
-  const first = transfer(pipe.reader, bare(b))
-  t.is((await rejected(bridge(a, b))).code, 'ERR_ZCIO_BUSY')
-  far.end('late')
-  t.is(String(await received(a)), 'early, late')
-  t.false(b.destroyed)
-  pipe.writer.close()
-  t.is((await first).bytes, 0)
 })
 
 test('where b has to be written by Node, what a had goes first', async (t) => {
