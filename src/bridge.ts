@@ -6,6 +6,7 @@ import { finished } from 'node:stream/promises'
 import { isTraced, traced } from './diagnostics.js'
 import { join, type Outcome, type Run } from './engine.js'
 import { lendDuplex, type LentDuplex } from './endpoint/lend.js'
+import { countReadPast } from './endpoint/receive.js'
 import { lend } from './endpoint/socket.js'
 import { closed } from './endpoint/wait.js'
 import { abortError, invalidValue, isRefusal, type Progress, type TransferError } from './errors.js'
@@ -183,12 +184,11 @@ function count(
   direction: Run,
   before: number,
 ): (outcome: Outcome) => void {
-  const taken = (bytes: number): number => Math.max(0, bytes - before)
-  const read = countAlso(source.socket, 'bytesRead', () => taken(direction.bytes()))
+  const read = countReadPast(source.socket, before, direction.bytes)
   const written = countAlso(sink.socket, 'bytesWritten', direction.bytes)
-  return ({ bytes, residual }) => {
-    read(taken(bytes + (residual?.length ?? 0)))
-    written(bytes)
+  return (outcome) => {
+    read(outcome)
+    written(outcome.bytes)
   }
 }
 

@@ -56,7 +56,8 @@ const OPTIONS = ['signal', 'end', 'sinkTimeout', 'onSinkError', 'onProgress']
  *
  * @param source anything that {@link transfer} takes
  * @param sinks at least one of what {@link transfer} takes; where one of them has no descriptor, Node's streams
- *   write to all, and `fallbacks` says so. No sink gets more than the shortest Content-Length that a response among them has declared
+ *   write to all, and `fallbacks` says so. No sink gets more than the shortest Content-Length that a response among
+ *   them has declared
  * @returns when every sink that stayed has accepted the last byte, and, with `end`, has ended
  * @throws a system's error with `bytes` (accepted by every sink), `side` and, where bytes were taken that could not be
  *   put back, `residual`; ERR_ZCIO_BUSY; TypeError and RangeError before anything moves

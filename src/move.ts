@@ -4,6 +4,7 @@
 import type { Socket } from 'node:net'
 import type { Readable, Writable } from 'node:stream'
 import { start, type Job, type Outcome, type Run } from './engine.js'
+import { countReadPast } from './endpoint/receive.js'
 import { lend } from './endpoint/socket.js'
 import { closed } from './endpoint/wait.js'
 import {
@@ -88,19 +89,18 @@ function hold(job: Move, run: Run): (outcome: Outcome) => void {
     run.hangUp('source')
   }
   sourceSocket?.once('close', onClose)
-  const taken = (bytes: number): number => Math.max(0, bytes - (head?.length ?? 0))
-  const countRead = sourceSocket && countAlso(sourceSocket, 'bytesRead', () => taken(run.bytes()))
+  const fixRead = sourceSocket && countReadPast(sourceSocket, head?.length ?? 0, run.bytes)
   const countWritten = socket && countAlso(socket, 'bytesWritten', run.bytes)
   const sockets = [sourceSocket, socket].filter((one) => one !== undefined)
   const unwatch = watch(() => moved + run.bytes(), { onProgress, total, told: moved, sockets })
   signal?.addEventListener('abort', run.cancel)
   for (const stream of [reader, writer]) stream?.once('close', run.cancel)
-  return ({ bytes, residual }) => {
+  return (outcome) => {
     signal?.removeEventListener('abort', run.cancel)
     for (const stream of [reader, writer]) stream?.off('close', run.cancel)
     unwatch()
-    countRead?.(taken(bytes + (residual?.length ?? 0)))
-    countWritten?.(bytes)
+    fixRead?.(outcome)
+    countWritten?.(outcome.bytes)
     sourceSocket?.off('close', onClose)
     giveBack?.()
   }

@@ -80,6 +80,14 @@ export function checkFunction<F>(name: string, value: F): F {
   return value
 }
 
+/** The least of those lengths that are there. */
+export function shortest(...lengths: (Bytes | undefined)[]): Bytes | undefined {
+  return lengths.reduce(
+    (least, length) => (least === undefined || (length !== undefined && length < least) ? length : least),
+    undefined,
+  )
+}
+
 export function checkSignal(name: string, value: unknown): AbortSignal | undefined {
   if (value === undefined) return undefined
   if (typeof value !== 'object' || value === null || !('aborted' in value && 'addEventListener' in value)) {

@@ -7,7 +7,8 @@ import { foreseeSink, foreseeSource, type Foreseen } from './endpoint/foresee.js
 import { bestMechanism } from './endpoint/route.js'
 import { failureOf } from './engine.js'
 import type { Fallback, Mechanism } from './errors.js'
-import { checkTransfer, shortest, type TransferOptions } from './transfer.js'
+import { shortest } from './options.js'
+import { checkTransfer, type TransferOptions } from './transfer.js'
 
 /** A mechanism that a transfer would try. */
 export interface PlannedMechanism {

@@ -6,11 +6,13 @@ import type { Stream } from 'node:stream'
 import * as engine from './engine.js'
 import type { LentMany } from './endpoint/lend-many.js'
 import { giveBackHead, type LentSink, type LentSource } from './endpoint/lent.js'
+import { countReadPast } from './endpoint/receive.js'
 import { lend } from './endpoint/socket.js'
 import { closed } from './endpoint/wait.js'
 import { abortError, isRefusal, type Fallback } from './errors.js'
 import { Declined } from './move.js'
 import { countAlso } from './node-internals.js'
+import { shortest } from './options.js'
 import { watch, type ProgressReport } from './pulse.js'
 
 /** What a fan-out came to. */
@@ -44,7 +46,7 @@ export async function spread({ source, sinks }: LentMany, how: Spread): Promise<
     source: source.fd,
     sinks: sinks.map(({ fd }) => fd),
     start: source.start,
-    length: shortest(source.length, sinks),
+    length: shortest(source.length, ...sinks.map(({ declared }) => declared)),
     dropFailed: onSinkError === 'drop',
     sinkTimeout,
     head: source.head,
@@ -62,12 +64,6 @@ export async function spread({ source, sinks }: LentMany, how: Spread): Promise<
     throw declined === undefined ? explain(outcome, failure, signal) : new Declined(declined, failure)
   onProgress?.({ bytes })
   return { bytes, sinks: outcome.sinks, fallbacks }
-}
-
-/** What the heads of responses promise, none may exceed. */
-function shortest(length: number | undefined, sinks: readonly LentSink[]): number | undefined {
-  const lengths = [length, ...sinks.map(({ declared }) => declared)].filter((one) => one !== undefined)
-  return lengths.length > 0 ? Math.min(...lengths) : undefined
 }
 
 type LetGo = (outcome: engine.Outcome) => void
@@ -99,13 +95,11 @@ function holdSource(run: engine.FanOutRun, socket: Socket, headLength: number): 
     run.hangUp('source')
   }
   socket.once('close', onClose)
-  const taken = (bytes: number): number => Math.max(0, bytes - headLength)
-  const count = countAlso(socket, 'bytesRead', () => taken(run.bytes()))
   return [
-    ({ bytes, residual }) => {
+    () => {
       socket.off('close', onClose)
-      count(taken(bytes + (residual?.length ?? 0)))
     },
+    countReadPast(socket, headLength, run.bytes),
   ]
 }
 

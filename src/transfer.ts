@@ -17,7 +17,15 @@ import { abortError, isRefusal, zcioError, type Fallback, type TransferError } f
 import { transferByStream } from './fallback.js'
 import { isTraced, traced } from './diagnostics.js'
 import { Declined, move, truncated, type Move, type TransferResult } from './move.js'
-import { checkBoolean, checkBytes, checkFunction, checkOptions, checkSignal, type Bytes } from './options.js'
+import {
+  checkBoolean,
+  checkBytes,
+  checkFunction,
+  checkOptions,
+  checkSignal,
+  shortest,
+  type Bytes,
+} from './options.js'
 import type { ProgressReport } from './pulse.js'
 import { checkMechanisms, type KernelMechanism } from './settings.js'
 
@@ -197,14 +205,6 @@ async function moveBetween(
   if (declared !== undefined && wanted.end !== false && result.bytes < declared)
     throw truncated(result.bytes, declared)
   return result
-}
-
-/** The least of those lengths that are there. */
-export function shortest(...lengths: (Bytes | undefined)[]): Bytes | undefined {
-  return lengths.reduce(
-    (least, length) => (least === undefined || (length !== undefined && length < least) ? length : least),
-    undefined,
-  )
 }
 
 async function byStream(

@@ -5,6 +5,7 @@ import type { Socket } from 'node:net'
 import { zcioError } from '../errors.js'
 import {
   canBeReadFrom,
+  countAlso,
   descriptorOf,
   hasEnded,
   holdReading,
@@ -43,6 +44,22 @@ export function takeOver(socket: Socket): () => void {
   return () => {
     read.delete(socket)
     letGo()
+  }
+}
+
+/**
+ * Has the socket count what is read past Node, but for the first `before` bytes, which Node has counted itself. Returns
+ * how to fix the number when it is over.
+ */
+export function countReadPast(
+  socket: Socket,
+  before: number,
+  moved: () => number,
+): (outcome: { bytes: number; residual: Buffer | undefined }) => void {
+  const past = (bytes: number): number => Math.max(0, bytes - before)
+  const fix = countAlso(socket, 'bytesRead', () => past(moved()))
+  return ({ bytes, residual }) => {
+    fix(past(bytes + (residual?.length ?? 0)))
   }
 }
 
