@@ -18,8 +18,8 @@ import {
   pipingInternals,
   readsDescriptor,
 } from '../node-internals.js'
-import { isTrickle } from './bulk.js'
-import { wantedOf, type Look } from './look.js'
+import { BULK, isFirst, isShort, isTrickle } from './bulk.js'
+import type { Look } from './look.js'
 
 /** A stream that Node asks for more, and where it is piped to. */
 export interface Joint {
@@ -41,9 +41,6 @@ interface Condition<J> {
   passes?: true
 }
 
-/** Up to here Node reads a file in one go, and a transfer would cost more than it saves. */
-const SMALL = 64 * 1024
-
 /** As Node made them: who replaces one wants to see the bytes. */
 const reading = methods(Readable.prototype, 'push', 'read', 'emit')
 const receiving = methods(Socket.prototype, 'push', 'read', 'emit')
@@ -62,9 +59,13 @@ const streamConditions = {
       'it is a socket that has not brought 128 KiB since it was connected, or since the kernel gave it back',
     is: ({ source }) => source instanceof Socket && isTrickle(source),
   },
-  THROUGH: {
-    where: 'the range of a file is through, and only the end is left to be told',
-    is: ({ source }) => isFile(source) && wantedOf(source) <= 0,
+  SHORT: {
+    where: 'of the range of a file that is wanted, not more than 128 KiB are left',
+    is: ({ source }) => isFile(source) && isShort(source),
+  },
+  FIRST: {
+    where: 'nothing of a file has been read, and it has no wanted end: most are read in one go',
+    is: ({ source }) => isFile(source) && isFirst(source),
   },
   LISTENER: {
     where: "somebody else listens to its 'data' or 'readable'",
@@ -156,8 +157,8 @@ const fileConditions = {
     is: ({ look }) => !look.isFile,
   },
   SMALL: {
-    where: 'not more than 64 KiB are left',
-    is: ({ look }) => look.left <= SMALL,
+    where: 'not more than 128 KiB are left of it',
+    is: ({ look }) => look.left <= BULK,
   },
   LENGTH: {
     where: 'the response does not declare exactly the rest of the file, or of its wanted range',
@@ -168,7 +169,7 @@ const fileConditions = {
   COLD: {
     where:
       'the head is not sent and the first byte not in memory: an error could still become another answer',
-    is: ({ sink, look }) => sink instanceof ServerResponse && !sink.headersSent && look.read < 1,
+    is: ({ sink, look }) => sink instanceof ServerResponse && !sink.headersSent && !look.isResident,
   },
 } satisfies Record<string, Condition<Looked>>
 

@@ -6,12 +6,12 @@ import { WriteStream, type ReadStream } from 'node:fs'
 import type { Writable } from 'node:stream'
 import type { LentSink } from '../endpoint/lent.js'
 import { truncated, type Move } from '../move.js'
-import { markDidRead, pipesOf } from '../node-internals.js'
+import { pipesOf } from '../node-internals.js'
 import { passes, refused, refusedFile, type Looked, type Reason } from './conditions.js'
 import { replace } from './interruption.js'
-import { look, stateOf, taken, type Look } from './look.js'
+import { look, stateOf } from './look.js'
 import { run, type Run } from './run.js'
-import { countAside, countRead } from './tally.js'
+import { countAside } from './tally.js'
 
 /** The `_read` of a file stream. */
 export type ReadFile = (this: ReadStream, size: number) => void
@@ -46,28 +46,10 @@ function attempt(source: ReadStream, size: number, byNode: ReadFile, isOwn: bool
   const reason = refused({ source, sink })
   if (reason !== undefined) return reason
   const joint = { source, sink, look: look(source) }
-  if (isWhole(joint.look) && stateOf(source).pos !== undefined) {
-    process.nextTick(give, source, taken(joint.look.read))
-    return undefined
-  }
   const refusal = refusedFile(joint)
   if (refusal !== undefined) return refusal
   void pass(joint, size, byNode)
   return undefined
-}
-
-/** Whether a small file, or what is left of it, is in memory, and so already read. */
-function isWhole({ left, read }: Look): boolean {
-  return left > 0 && read === left
-}
-
-/** Gives the stream what Node would have read for it, when Node would. */
-function give(source: ReadStream, chunk: Buffer): void {
-  if (source.destroyed) return
-  took(source, chunk.length)
-  markDidRead(source)
-  countRead(chunk.length)
-  source.push(chunk)
 }
 
 function took(source: ReadStream, bytes: number): void {
@@ -98,7 +80,7 @@ async function pass(joint: Looked, size: number, byNode: ReadFile): Promise<void
   release()
   if (source.destroyed) return
   const missing = reason === undefined && declared !== undefined ? joint.look.left - bytes : 0
-  if (missing > 0) cut(source, sink, truncated(bytes, joint.look.left))
+  if (missing > 0) cut(source, sink, truncated(source.bytesRead, source.bytesRead + missing))
   else if (reason === undefined) source.push(null)
   else aside(source, size, byNode, reason)
 }

@@ -1,5 +1,5 @@
 // One look at the open file of a stream, before its bytes may go past Node: what it is, how much of it is left to be
-// read, and whether the next byte can be had at once.
+// read, and whether the next byte is in memory.
 
 import type { ReadStream } from 'node:fs'
 import { binding } from '../binding.js'
@@ -24,34 +24,26 @@ export interface Look {
   wanted: number
   /** Those of them that the file has; of an unknown position, at most so many. */
   left: number
-  /** How many of them have been read without waiting, for {@link taken}: -1 if the first is not in memory. */
-  read: number
+  /** Whether the first of them is in memory. */
+  isResident: boolean
 }
 
-/** As the native half fills it: five doubles, and what it reads from here on. */
+/** As the native half fills it: five doubles, and from here on the byte that it reads to see whether it is there. */
 const READ_FROM = 16 * 1024
-/** Reading so much costs a microsecond; the way to a thread of Node's pool and back some twenty. */
-const READ_SIZE = 16 * 1024
-const scratch = Buffer.allocUnsafeSlow(READ_FROM + READ_SIZE)
+const scratch = Buffer.allocUnsafeSlow(READ_FROM + 1)
 const fields = new Float64Array(scratch.buffer, 0, 4)
 const [SIZE, KIND, READ, REGULAR] = [0, 2, 3, 1]
 
 /** Looks at the file of a stream that has been opened. */
 export function look(stream: ReadStream): Look {
-  const { fd, end, bytesRead } = stateOf(stream)
+  const { fd, bytesRead } = stateOf(stream)
   const at = positionOf(stream)
   const from = at ?? bytesRead
   const wanted = wantedOf(stream)
-  const errno = binding().lookAtFile(fd, from, Math.min(end, from + READ_SIZE - 1), scratch)
+  const errno = binding().lookAtFile(fd, from, from, scratch)
   const isFile = errno === 0 && fields[KIND] === REGULAR
   const size = isFile ? (fields[SIZE] ?? 0) : 0
-  const read = isFile ? (fields[READ] ?? -1) : -1
-  return { isFile, at, wanted, left: Math.min(wanted, size - from), read }
-}
-
-/** What the last look has read. */
-export function taken(bytes: number): Buffer {
-  return Buffer.from(scratch.subarray(READ_FROM, READ_FROM + bytes))
+  return { isFile, at, wanted, left: Math.min(wanted, size - from), isResident: isFile && fields[READ] === 1 }
 }
 
 /** How much a stream may still read, as Node reckons it: to the end of its range, or Infinity. */

@@ -7,15 +7,13 @@ import type { Reason } from './conditions.js'
 export interface Tally {
   /** Runs of the engine between two streams, be it that they were interrupted before the first byte. */
   runs: number
-  /** Bytes that they moved, and those of `reads`. */
+  /** Bytes that they moved. */
   bytes: number
-  /** Small files, or what was left of one, that were in memory and read at once. */
-  reads: number
   /** How often Node read instead, by reason; once for each chunk. */
   aside: Partial<Record<Reason, number>>
 }
 
-const counted: Tally = { runs: 0, bytes: 0, reads: 0, aside: {} }
+const counted: Tally = { runs: 0, bytes: 0, aside: {} }
 
 /** The counts so far. */
 export function tally(): Tally {
@@ -24,11 +22,6 @@ export function tally(): Tally {
 
 export function countRun(bytes: number): void {
   counted.runs += 1
-  counted.bytes += bytes
-}
-
-export function countRead(bytes: number): void {
-  counted.reads += 1
   counted.bytes += bytes
 }
 
