@@ -2,12 +2,13 @@
 
 import test, { type ExecutionContext } from 'ava'
 import { subscribe, tracingChannel, unsubscribe } from 'node:diagnostics_channel'
-import { transfer, type TransferTrace } from 'zcio'
+import { bridge, fanOut, transfer, type TransferTrace } from 'zcio'
 import { isTraced } from '#src/diagnostics.js'
 import { opened, sink, source } from './helpers/descriptors.js'
 import { failure } from './helpers/failures.js'
 import { makeFile } from './helpers/files.js'
 import { serveFile } from './helpers/http-server.js'
+import { received, sockets } from './helpers/sockets.js'
 
 type Event = [name: string, trace: TransferTrace]
 
@@ -76,4 +77,31 @@ test.serial('a response is told as well', async (t) => {
   const { value } = await server.outcome()
   t.deepEqual(names(events), ['start', 'end', 'asyncStart', 'asyncEnd'])
   t.like(events[0]?.[1], { operation: 'respondWithFile', source: file.path, result: value })
+})
+
+test.serial('a fan-out is told with all of its sinks', async (t) => {
+  const events = listen(t)
+  const [from, sinks] = [source(t, 1000), [sink(t), sink(t)]]
+  const result = await fanOut(from, sinks)
+  t.deepEqual(names(events), ['start', 'end', 'asyncStart', 'asyncEnd'])
+  t.deepEqual(events[0]?.[1], {
+    operation: 'fanOut',
+    source: from,
+    sink: sinks,
+    options: undefined,
+    result,
+  })
+})
+
+test.serial('a bridge is told with both of its ends', async (t) => {
+  const [[a, client], [b, server]] = await Promise.all([sockets(t), sockets(t)])
+  const events = listen(t)
+  const over = bridge(a, b)
+  t.deepEqual(names(events), ['start', 'end'])
+  const ends = [client, server].map(received)
+  for (const end of [client, server]) end.end('hello')
+  t.deepEqual((await Promise.all(ends)).map(String), ['hello', 'hello'])
+  const result = await over
+  t.deepEqual(names(events), ['start', 'end', 'asyncStart', 'asyncEnd'])
+  t.like(events[0]?.[1], { operation: 'bridge', source: a, sink: b, result })
 })
