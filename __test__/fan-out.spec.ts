@@ -15,7 +15,7 @@ import { until } from './helpers/wait.js'
 
 const bytes = pattern(3_000_001)
 
-test('a file reaches a file, a stream, a socket and a pipe by tee and splice', async (t) => {
+test('a file reaches a file, a stream, a socket and a pipe, read once since only one is a pipe', async (t) => {
   const [near, far] = await sockets(t)
   const { reader, writer } = pipe(t)
   const [copy, path, piped] = [sink(t), pathFor('sink'), sink(t)]
@@ -23,12 +23,28 @@ test('a file reaches a file, a stream, a socket and a pipe by tee and splice', a
   const fromPipe = fanOut(reader, [piped])
   const result = await fanOut(source(t, bytes), [copy, createWriteStream(path), near, writer])
   writer.close()
-  const all = { bytes: bytes.length, mechanism: 'splice' } as const
-  t.deepEqual(result, { bytes: bytes.length, sinks: [all, all, all, all], fallbacks: [] })
+  const all = { bytes: bytes.length, mechanism: 'read_write' } as const
+  const fallbacks = [{ mechanism: 'splice', code: 'FEW_PIPES' }]
+  t.deepEqual(result, { bytes: bytes.length, sinks: [all, all, all, all], fallbacks })
   t.is((await fromPipe).bytes, bytes.length)
   for (const received of [content(copy), readFileSync(path), await fromSocket, content(piped)])
     t.is(sha256(received), sha256(bytes))
   t.true(near.destroyed || near.writableEnded)
+})
+
+test('a socket reaches pipes and a file by tee and splice', async (t) => {
+  const [near, far] = await sockets(t)
+  const [one, other] = [pipe(t), pipe(t)]
+  const copies = [sink(t), sink(t), sink(t)] as const
+  const over = fanOut(near, [one.writer, other.writer, copies[0]])
+  const drained = [fanOut(one.reader, [copies[1]]), fanOut(other.reader, [copies[2]])]
+  far.end(bytes)
+  const { sinks, fallbacks } = await over
+  one.writer.close()
+  other.writer.close()
+  await Promise.all(drained)
+  t.deepEqual([sinks.map(({ mechanism }) => mechanism), fallbacks], [['splice', 'splice', 'splice'], []])
+  for (const copy of copies) t.is(sha256(content(copy)), sha256(bytes))
 })
 
 test('a socket reaches many, what Node has read of it first', async (t) => {

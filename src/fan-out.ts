@@ -51,8 +51,9 @@ export interface FanOutOptions {
 const OPTIONS = ['signal', 'end', 'sinkTimeout', 'onSinkError', 'onProgress']
 
 /**
- * Gives all bytes of a source to each of many sinks, by tee(2): references to the same pages go to all of them, and
- * nothing is copied for one more. The slowest sink sets the pace.
+ * Gives all bytes of a source to each of many sinks. To pipes references to the same pages go by tee(2), and nothing is
+ * copied for one more; what goes to sockets and files, where that costs more than a copy, is read once and written to
+ * each. The slowest sink sets the pace.
  *
  * @param source anything that {@link transfer} takes
  * @param sinks at least one of what {@link transfer} takes; where one of them has no descriptor, Node's streams

@@ -21,7 +21,10 @@ export interface FanOutResult {
   bytes: number
   /** Each sink, in the order given: what it accepted, how, and why it was left out. */
   sinks: engine.SinkOutcome[]
-  /** Why bytes were copied, where they were. Empty where references to the same pages went to all sinks. */
+  /**
+   * Why bytes were copied, where they were, also where that is cheaper (`FEW_PIPES`). Empty where references to the same
+   * pages went to all sinks.
+   */
   fallbacks: readonly Fallback[]
 }
 

@@ -64,8 +64,9 @@ const SLOTS: usize = 16;
 /// What a busy pipe is grown to: pipe-max-size, for an unprivileged user.
 const GROWN: usize = 1 << 20;
 
-/// Pipes kept for the next relay; making one costs a microsecond.
-const KEPT: usize = 16;
+/// Pipes kept for the next relay; making and closing one costs some 5 µs. A fan-out to so many pipes needs as many at
+/// once, round after round.
+const KEPT: usize = 64;
 
 /// Pipes at once, of which each takes two descriptors.
 const PIPES: usize = 512;

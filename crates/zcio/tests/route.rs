@@ -1,8 +1,8 @@
 //! The route table is data, and this is what it says.
 
 use zcio::endpoint::Identity;
-use zcio::transfer::route::{self, Pair, RULES, Rule};
-use zcio::{Errno, Facts, Kind, Mechanism, Request};
+use zcio::transfer::route::{self, Fan, Pair, RULES, Rule};
+use zcio::{Errno, Facts, Kind, Mechanism, Mechanisms, Request};
 
 use Mechanism::{CopyFileRange, ReadWrite, Reflink, Sendfile, Splice};
 
@@ -178,4 +178,30 @@ fn not_this_way_is_not_the_same_as_not_at_all() {
     {
         assert!(!route::demotes(errno), "{errno}");
     }
+}
+
+fn copies(source: Facts, sinks: &[Kind], switched_off: Mechanisms) -> Option<&'static str> {
+    let sinks: Vec<Facts> = sinks.iter().map(|kind| end(*kind)).collect();
+    let sinks: Vec<&Facts> = sinks.iter().collect();
+    route::copies(Fan { source: &source, sinks: &sinks, switched_off }).map(|rule| rule.code)
+}
+
+#[test]
+fn a_fan_out_duplicates_references_for_one_sink_and_where_at_least_half_are_pipes() {
+    let copies = |sinks: &[Kind]| copies(end(Kind::Socket), sinks, Mechanisms::NONE);
+    assert_eq!(copies(&[Kind::Socket]), None);
+    assert_eq!(copies(&[Kind::Pipe; 64]), None);
+    assert_eq!(copies(&[Kind::Pipe, Kind::Socket]), None);
+    assert_eq!(copies(&[Kind::Socket; 2]), Some("FEW_PIPES"));
+    assert_eq!(copies(&[Kind::File, Kind::Pipe, Kind::Socket]), Some("FEW_PIPES"));
+}
+
+#[test]
+fn a_fan_out_copies_where_splice_is_switched_off_for_all_or_for_an_end() {
+    let off = Mechanisms::from_iter([Splice]);
+    let pipes = [Kind::Pipe; 2];
+    assert_eq!(copies(end(Kind::File), &pipes, off), Some("SWITCHED_OFF"));
+    assert_eq!(copies(end(Kind::File), &pipes, Mechanisms::from_iter([Sendfile])), None);
+    let source = Facts { switched_off: off, ..end(Kind::File) };
+    assert_eq!(copies(source, &pipes, Mechanisms::NONE), Some("SWITCHED_OFF"));
 }

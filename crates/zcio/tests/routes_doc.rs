@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use zcio::transfer::route::{REASONS, RULES, demotes, ladder};
+use zcio::transfer::route::{FAN_OUT_RULES, REASONS, RULES, demotes, ladder};
 use zcio::{Errno, Kind, Mechanism};
 
 #[test]
@@ -42,6 +42,7 @@ at the exact byte where one is refused. `plan(source, sink)` tells what that com
         row(&mut page, &[format!("**{}**", name(source))], &cells);
     }
     rules(&mut page);
+    fan_out(&mut page);
     refusals(&mut page);
     reasons(&mut page);
     page
@@ -60,6 +61,23 @@ What strikes a mechanism out before anything is called; `code` is its name in `f
     row(page, &["---".into()], &["---".into(), "---".into()]);
     for rule in RULES {
         row(page, &[format!("`{}`", rule.code)], &[words(rule.excludes, ", "), rule.reason.into()]);
+    }
+}
+
+fn fan_out(page: &mut String) {
+    page.push_str(
+        "
+## One source, many sinks
+
+`fanOut` duplicates references by `tee(2)` and moves them by `splice`, unless one of these makes it read once and write to
+every sink (`read_write`); `code` is its name in `fallbacks`.
+
+",
+    );
+    row(page, &["code".into()], &["since".into()]);
+    row(page, &["---".into()], &["---".into()]);
+    for rule in FAN_OUT_RULES {
+        row(page, &[format!("`{}`", rule.code)], &[rule.reason.into()]);
     }
 }
 

@@ -41,7 +41,8 @@ pub fn bridge(a: &impl AsFd, b: &impl AsFd, idle_timeout: Option<Duration>) -> R
     Ok(drive(Bridge::between(sockets, Default::default(), idle_timeout)?))
 }
 
-/// Gives all of `source` to each of `sinks`, by `tee(2)`. The slowest sink sets the pace.
+/// Gives all of `source` to each of `sinks`: by `tee(2)`, or read once where that is cheaper. The slowest sink sets the
+/// pace.
 ///
 /// # Errors
 /// Of ends that cannot be such; how it went is in the [`FanOutEnding`].

@@ -7,8 +7,8 @@ use crate::sys::{Errno, Result};
 use super::flow::{Move, Outlet};
 use super::outcome::Side;
 
-/// As much as GNU cp and cat take at a time; more no longer helps.
-const CAPACITY: usize = 128 * 1024;
+/// As much as GNU cp and cat take at a time; from one source to one sink more no longer helps.
+pub const CAPACITY: usize = 128 * 1024;
 
 /// What a file opened with `O_DIRECT` asks of the memory it is read into; no device has larger blocks.
 const ALIGNMENT: usize = 4096;
@@ -96,7 +96,7 @@ pub fn fill<K: Kernel>(
     carry: &mut Carry,
     most: usize,
 ) -> Move {
-    let taken = carry.read(most.min(CAPACITY), |buffer| match source.facts.kind {
+    let taken = carry.read(most, |buffer| match source.facts.kind {
         Kind::Socket => kernel.receive(&source.handle, buffer),
         _ => kernel.read(&source.handle, buffer, *offset),
     });

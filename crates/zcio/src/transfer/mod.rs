@@ -195,7 +195,7 @@ impl<K: Kernel> Transfer<K> {
             Mechanism::Splice if self.has_pipe() => direct::splice(kernel, &mut self.flow, most),
             Mechanism::Splice => relay::splice(plumbing, &mut self.flow, most),
             Mechanism::ReadWrite => {
-                let length = self.flow.at_most(u64::MAX);
+                let length = self.flow.at_most(buffered::CAPACITY as u64);
                 let Flow { source, source_offset, sink, .. } = &mut self.flow;
                 match buffered::fill(kernel, (source, source_offset), &mut sink.carry, length) {
                     Move::End => self.flow.ended(kernel),

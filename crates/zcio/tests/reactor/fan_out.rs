@@ -8,7 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use zcio::{
-    Cause, Endpoint, Errno, FanOut, FanOutEnding, FanOutRequest, Fd, Linux, Mechanism, Reactor, Ticket, sys,
+    Cause, Endpoint, Errno, Fallback, FanOut, FanOutEnding, FanOutRequest, Fd, Linux, Mechanism, Reactor,
+    SinkEnding, Ticket, sys,
 };
 
 use crate::common::{assert_same, bytes, content, eventually, file, receive};
@@ -66,7 +67,9 @@ fn a_file_reaches_sinks_of_every_kind() {
     drop((writer, near));
     assert!(ending.failure.is_none(), "{ending:?}");
     assert_eq!(ending.bytes, 3_000_001);
-    assert!(ending.sinks.iter().all(|sink| sink.bytes == 3_000_001 && sink.mechanism == Mechanism::Splice));
+    let copied = |sink: &SinkEnding| sink.bytes == 3_000_001 && sink.mechanism == Mechanism::ReadWrite;
+    assert!(ending.sinks.iter().all(copied));
+    assert_eq!(ending.fallbacks, [Fallback { mechanism: Mechanism::Splice, code: "FEW_PIPES" }]);
     assert_same(&content(&copy), &original);
     assert_same(&from_pipe.join().unwrap(), &original);
     assert_same(&from_socket.join().unwrap(), &original);
@@ -276,18 +279,21 @@ fn one_pipe_cannot_be_two_of_its_sinks() {
 }
 
 #[test]
-fn a_sink_that_cannot_be_spliced_into_is_written() {
+fn pipes_get_references_and_a_sink_that_cannot_be_spliced_into_is_written() {
     let original = bytes(1_000_001);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("appended");
     let appended = std::fs::File::options().append(true).create(true).open(&path).unwrap();
-    let copy = file(b"");
-    let ending = start(&file(&original), &[&appended, &copy], FanOutRequest::default()).end();
+    let (pipe_end, writer) = sys::pipe().unwrap();
+    let from_pipe = read_all(pipe_end);
+    let ending = start(&file(&original), &[&appended, &writer], FanOutRequest::default()).end();
+    drop(writer);
     assert_eq!(ending.failure, None, "{ending:?}");
     let mechanisms = [ending.sinks[0].mechanism, ending.sinks[1].mechanism];
     assert_eq!(mechanisms, [Mechanism::ReadWrite, Mechanism::Splice]);
+    assert_eq!(ending.fallbacks, []);
     assert_same(&std::fs::read(path).unwrap(), &original);
-    assert_same(&content(&copy), &original);
+    assert_same(&from_pipe.join().unwrap(), &original);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 mod case;
 mod ends;
+mod fan;
+mod fan_kernel;
 mod kernel;
 mod pool;
 mod residency;

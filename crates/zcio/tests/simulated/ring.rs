@@ -49,6 +49,19 @@ impl Ring {
         drained
     }
 
+    /// Gives another, which is empty, references to what begins it, and says to how many bytes.
+    pub fn duplicate(&self, empty: &Self, most: usize) -> usize {
+        let mut left = most;
+        for slot in self.slots.borrow().iter().take(empty.most.get()) {
+            let part = slot.len().min(left);
+            if part > 0 {
+                empty.slots.borrow_mut().push_back(slot[..part].to_vec());
+            }
+            left -= part;
+        }
+        most - left
+    }
+
     /// What is in its first slot.
     pub fn read(&self, buffer: &mut [u8]) -> usize {
         let first = self.slots.borrow().front().map_or(0, Vec::len);

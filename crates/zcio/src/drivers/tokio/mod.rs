@@ -84,7 +84,8 @@ pub fn bridge<A: AsFd, B: AsFd>(
     async move { Ok(drive(prepared?).await) }
 }
 
-/// Gives all of `source` to each of `sinks`, by `tee(2)`. The slowest sink sets the pace.
+/// Gives all of `source` to each of `sinks`: by `tee(2)`, or read once where that is cheaper. The slowest sink sets the
+/// pace.
 ///
 /// # Errors
 /// Of ends that cannot be such, [`Cause::Blocking`] among them; how it went is in the [`FanOutEnding`].

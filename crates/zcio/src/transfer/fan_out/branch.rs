@@ -40,14 +40,15 @@ pub enum State {
 }
 
 impl<K: Kernel> Branch<K> {
-    pub fn new(sink: Endpoint<K::Handle>) -> Self {
+    /// A sink that nothing is on its way to; `mechanism` is how it would go.
+    pub fn new(sink: Endpoint<K::Handle>, mechanism: Mechanism) -> Self {
         Self {
             sink: Outlet::new(sink, None),
             behind: 0,
             state: State::Ready,
             waiting_since: None,
             bytes: 0,
-            mechanism: Mechanism::Splice,
+            mechanism,
         }
     }
 

@@ -1,8 +1,9 @@
-//! One source, many sinks: what is in one pipe is duplicated by `tee(2)`, and no byte is copied.
+//! One source, many sinks: what is in one pipe is duplicated by `tee(2)`, or read once and written to each.
 //!
 //! A round: what the source gives is taken into a pipe for the last sink, duplicated from there into a pipe for each of
-//! the others, and goes out of all of them; the next begins when the slowest has accepted its share. Where no pipe can
-//! be had, or the kernel will not duplicate, each round is read once and written to every sink.
+//! the others, and goes out of all of them; the next begins when the slowest has accepted its share. Where the
+//! [`route`] finds a copy cheaper, no pipe can be had, or the kernel will not duplicate, each round is read once and
+//! written to every sink.
 
 mod branch;
 mod ending;
@@ -10,6 +11,7 @@ mod round;
 
 use std::time::{Duration, Instant};
 
+use crate::config;
 use crate::endpoint::{Endpoint, Facts, Kind};
 use crate::kernel::Kernel;
 use crate::pool::Plumbing;
@@ -18,15 +20,18 @@ use crate::sys::{Errno, Events, Interest};
 
 use super::buffered::Carry;
 use super::flow::{self, Move};
-use super::outcome::{Cause, Patience};
+use super::outcome::{Cause, Mechanism, Patience};
+use super::route::{self, Fan};
 use super::{Task, Turn};
 
 use branch::{Branch, State};
 pub use ending::{FanOutEnding, SinkEnding};
 
-/// The most rounds in one turn, some 1 MiB where the source gives what a pipe holds: a source that gives byte by byte
-/// must not keep the thread for a megabyte of them.
+/// The most rounds in one turn: a source that gives byte by byte must not keep the thread for a megabyte of them.
 const ROUNDS: u32 = 16;
+
+/// The most that all sinks together are given in one turn, some 5 ms where they take it.
+const TURN: usize = 16 << 20;
 
 /// What is wanted of a fan-out. The default: everything from here on, to all sinks or to none.
 #[derive(Debug, Clone, Copy, Default)]
@@ -56,6 +61,8 @@ pub struct FanOut<K: Kernel> {
     beyond: Vec<u8>,
     /// Why rounds are copied.
     copies: Option<&'static str>,
+    /// Bytes of the last round.
+    last_round: usize,
     waits_for_source: bool,
     drop_failed: bool,
     sink_timeout: Option<Duration>,
@@ -86,15 +93,20 @@ impl<K: Kernel> FanOut<K> {
         if let Some(sink) = sinks.iter().position(|sink| !sink.facts.writable) {
             return system(Errno::BADF, "write", sink + 1);
         }
+        let facts: Vec<&Facts> = sinks.iter().map(|sink| &*sink.facts).collect();
+        let fan = Fan { source: &source.facts, sinks: &facts, switched_off: config::switched_off() };
+        let copies = route::copies(fan).map(|rule| rule.code);
+        let mechanism = if copies.is_some() { Mechanism::ReadWrite } else { Mechanism::Splice };
         Ok(Self {
             source,
             source_offset: request.start,
-            branches: sinks.into_iter().map(Branch::new).collect(),
+            branches: sinks.into_iter().map(|sink| Branch::new(sink, mechanism)).collect(),
             remaining: request.length,
             taken: 0,
             shared: Carry::default(),
             beyond: Vec::new(),
-            copies: None,
+            copies,
+            last_round: 0,
             waits_for_source: false,
             drop_failed: request.drop_failed,
             sink_timeout: request.sink_timeout,
@@ -158,7 +170,7 @@ impl<K: Kernel> Task<K> for FanOut<K> {
     type Ending = FanOutEnding;
 
     fn turn(&mut self, plumbing: &Plumbing<K>, patience: Patience) -> Turn<FanOutEnding> {
-        let mut rounds = ROUNDS;
+        let (mut rounds, mut turn) = (ROUNDS, TURN);
         self.waits_for_source = false;
         // Invariant: a round begins when every sink that stays has accepted all of the one before.
         loop {
@@ -172,7 +184,7 @@ impl<K: Kernel> Task<K> for FanOut<K> {
             if self.remaining == Some(0) {
                 return Turn::End(self.end(plumbing, None));
             }
-            if rounds == 0 {
+            if rounds == 0 || turn == 0 {
                 return Turn::Again;
             }
             rounds -= 1;
@@ -184,7 +196,7 @@ impl<K: Kernel> Task<K> for FanOut<K> {
                 filled => filled,
             };
             match filled {
-                Move::Bytes(_) => {}
+                Move::Bytes(_) => turn = turn.saturating_sub(self.last_round * self.branches.len()),
                 Move::Refused(errno) => self.copies = Some(errno.name()),
                 Move::Blocked(_) => {
                     self.waits_for_source = true;

@@ -10,8 +10,14 @@ use super::super::{buffered, relay, residency};
 use super::FanOut;
 use super::branch::Branch;
 
-/// The most that one round takes: what a pipe holds that has not been grown.
+/// The most that one round takes by tee, what a pipe holds that has not been grown; and the first that is copied.
 const ROUND: usize = 64 * 1024;
+
+/// The most that is copied in one round, to 16 sockets: a quarter as much costs a quarter more, half as much a tenth.
+const COPIED_ROUND: usize = 512 * 1024;
+
+/// The most that one round hands out to all sinks together: while it does, the thread is nobody else's.
+const HANDED_OUT: usize = 16 << 20;
 
 /// A pipe had fewer slots than the one that was to be duplicated into it.
 const SHORT_TEE: &str = "SHORT_TEE";
@@ -20,8 +26,7 @@ impl<K: Kernel> FanOut<K> {
     /// Takes what the source gives now, and hands it out to the sinks.
     pub(super) fn fill(&mut self, plumbing: &Plumbing<K>) -> Move {
         let Some(last) = self.branches.iter().rposition(Branch::is_alive) else { return Move::Nothing };
-        let most =
-            self.remaining.map_or(ROUND, |remaining| usize::try_from(remaining).unwrap_or(ROUND).min(ROUND));
+        let most = self.next_round();
         let source = (&self.source, &mut self.source_offset);
         let relay = &mut self.branches[last].sink.relay;
         let filled = if self.copies.is_none() {
@@ -35,6 +40,7 @@ impl<K: Kernel> FanOut<K> {
         let held = self.branches[last].sink.relay.held();
         let taken = if held > 0 { held } else { self.shared.pending().len() };
         self.taken += taken as u64;
+        self.last_round = taken;
         if let Some(remaining) = &mut self.remaining {
             *remaining -= taken as u64;
         }
@@ -44,6 +50,17 @@ impl<K: Kernel> FanOut<K> {
             self.copy(plumbing, last, code);
         }
         Move::Bytes(taken as u64)
+    }
+
+    /// How much the next round takes at most. A source has to fill a small round before it is given a large one: there
+    /// is memory for no more than it brings.
+    fn next_round(&self) -> usize {
+        let most = if self.copies.is_some() && self.last_round >= ROUND {
+            (HANDED_OUT / self.branches.len()).clamp(ROUND, COPIED_ROUND)
+        } else {
+            ROUND
+        };
+        self.remaining.map_or(most, |remaining| usize::try_from(remaining).unwrap_or(most).min(most))
     }
 
     /// Duplicates what the last sink's pipe holds into one for each other.
@@ -91,7 +108,7 @@ impl<K: Kernel> FanOut<K> {
     pub(super) fn source_is_ready(&self, kernel: &K) -> bool {
         let Endpoint { facts, .. } = &self.source;
         let position = self.source_offset.unwrap_or(facts.position + self.taken);
-        let length = (ROUND as u64).min(facts.size.saturating_sub(position));
+        let length = (self.next_round() as u64).min(facts.size.saturating_sub(position));
         facts.kind != Kind::File || residency::is_resident(kernel, &self.source, position, length)
     }
 }
