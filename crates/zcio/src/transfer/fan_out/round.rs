@@ -13,7 +13,7 @@ use super::branch::Branch;
 /// The most that one round takes by tee, what a pipe holds that has not been grown; and the first that is copied.
 const ROUND: usize = 64 * 1024;
 
-/// The most that is copied in one round, to 16 sockets: a quarter as much costs a quarter more, half as much a tenth.
+/// The most that is copied in one round: half as much costs who sends to 16 sockets a quarter more.
 const COPIED_ROUND: usize = 512 * 1024;
 
 /// The most that one round hands out to all sinks together: while it does, the thread is nobody else's.
