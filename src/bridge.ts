@@ -2,7 +2,6 @@
 // ends them when it is over.
 
 import type { Socket } from 'node:net'
-import { finished } from 'node:stream/promises'
 import { isTraced, traced } from './diagnostics.js'
 import { join, type Outcome, type Run } from './engine.js'
 import { lendDuplex, type LentDuplex } from './endpoint/lend.js'
@@ -12,7 +11,7 @@ import { closed } from './endpoint/wait.js'
 import { abortError, invalidValue, isRefusal, type Progress, type TransferError } from './errors.js'
 import { bridgeByStream, type BridgeResult } from './bridge-by-stream.js'
 import type { TransferResult } from './move.js'
-import { countAlso } from './node-internals.js'
+import { countAlso, markOver } from './node-internals.js'
 import {
   checkBuffer,
   checkFunction,
@@ -192,13 +191,14 @@ function count(
   }
 }
 
-/** Node is left to see for itself that both directions have ended. */
+/** The engine has met both ends of the socket: it ends as sockets do, but Node needs not look for itself. */
 async function end(lent: LentDuplex): Promise<void> {
   const { socket } = lent
+  markOver(socket)
   lent.giveBack()
   socket.resume()
   if (!socket.writableEnded) socket.end()
-  await finished(socket).catch(ignore)
+  if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve))
 }
 
 /** Of two failures, the one that is not the consequence of the other. */

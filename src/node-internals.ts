@@ -11,6 +11,7 @@
 //   readable._readableState.ended     whether its end has been read, though perhaps not yet been told
 //   socket._handle.fd         the descriptor of a TCP or Pipe handle
 //   socket._handle.reading, .readStart(), .readStop()   whether libuv reads, and how to make it; pause() does not
+//   socket._handle.shutdown()   ends what is written; 1: that was done at once
 //   socket._handle.hasRef()   whether it keeps the process alive
 //   socket._handle.bytesRead, .bytesWritten             what the socket's own counters are taken from
 //   socket._unrefTimer()      refreshes the idle timer, as every write of Node's own does
@@ -41,6 +42,7 @@ interface PrivateHandle {
   bytesWritten?: unknown
   readStart?(): number
   readStop?(): number
+  shutdown?: (request: object) => number
   hasRef?(): boolean
 }
 
@@ -119,12 +121,27 @@ export function stopReading(socket: Socket): void {
   handle.readStop?.()
 }
 
-/** Lets libuv read on: also what has ended meanwhile ends again for it. */
+/** Lets libuv read on: also what has ended meanwhile ends again for it, unless the stream has been told. */
 export function startReading(socket: Socket): void {
   const handle = (socket as unknown as PrivateSocket)._handle
-  if (!handle || socket.destroyed) return
+  if (!handle || socket.destroyed || hasEnded(socket)) return
   handle.reading = true
   handle.readStart?.()
+}
+
+/**
+ * Tells a socket that its peer has ended, and that it has been shut down for writing, so that it ends without asking
+ * libuv, and libuv the kernel, about either.
+ */
+export function markOver(socket: Socket): void {
+  const handle = (socket as unknown as PrivateSocket)._handle
+  if (!handle) return
+  handle.shutdown = doneAtOnce
+  socket.push(null)
+}
+
+function doneAtOnce(): number {
+  return 1
 }
 
 /**
@@ -154,13 +171,13 @@ interface Past {
   running: (() => number) | undefined
 }
 
-const pasts = { bytesRead: new WeakMap<object, Past>(), bytesWritten: new WeakMap<object, Past>() }
+const pasts = new WeakMap<object, Record<Counter, Past>>()
 
 /** Has the socket's own counter include what moves past it, until the function that is returned fixes the number. */
 export function countAlso(socket: Socket, counter: Counter, moved: () => number): (bytes: number) => void {
   const handle = (socket as unknown as PrivateSocket)._handle
   if (!handle) return () => undefined
-  const past = pasts[counter].get(handle) ?? extend(handle, counter)
+  const past = (pasts.get(handle) ?? extend(handle))[counter]
   past.running = moved
   return (bytes) => {
     past.done += bytes
@@ -169,10 +186,14 @@ export function countAlso(socket: Socket, counter: Counter, moved: () => number)
 }
 
 /** The counters of a socket are accessors that cannot be replaced; those of its handle, which they read, can. */
-function extend(handle: PrivateHandle, counter: Counter): Past {
-  const past: Past = { done: 0, running: undefined }
-  Object.defineProperty(handle, counter, accessors[counter])
-  pasts[counter].set(handle, past)
+function extend(handle: PrivateHandle): Record<Counter, Past> {
+  const past = {
+    bytesRead: { done: 0, running: undefined },
+    bytesWritten: { done: 0, running: undefined },
+  }
+  Object.defineProperty(handle, 'bytesRead', accessors.bytesRead)
+  Object.defineProperty(handle, 'bytesWritten', accessors.bytesWritten)
+  pasts.set(handle, past)
   return past
 }
 
@@ -183,7 +204,7 @@ function accessor(counter: Counter): PropertyDescriptor & ThisType<object> {
   return {
     configurable: true,
     get() {
-      const past = pasts[counter].get(this)
+      const past = pasts.get(this)?.[counter]
       const own = Reflect.get(Object.getPrototypeOf(this) as object, counter, this) as number
       return own + (past?.done ?? 0) + (past?.running?.() ?? 0)
     },

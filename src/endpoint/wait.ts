@@ -1,30 +1,34 @@
 // Waiting for a stream to become usable: to open or connect, to send what is queued. Each wait also ends when the
 // stream is gone or the signal aborts, with an error that says so.
 
-import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import { abortError, zcioError, type Side, type TransferError } from '../errors.js'
 
 /** Resolves when a stream that is not open or connected yet is so. */
-export async function ready(
+export function ready(
   stream: Readable | Writable,
   event: 'open' | 'connect',
   side: Side,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const closing = new AbortController()
-  const onClose = (): void => {
-    closing.abort()
-  }
-  stream.once('close', onClose)
-  try {
-    await once(stream, event, { signal: signal ? AbortSignal.any([signal, closing.signal]) : closing.signal })
-  } catch {
-    if (signal?.aborted) throw abortError(signal, { bytes: 0 })
-    throw gone(stream, side)
-  } finally {
-    stream.off('close', onClose)
-  }
+  return new Promise((resolve, reject) => {
+    const settle = (): void => {
+      stream.off(event, settle).off('error', fail).off('close', fail)
+      signal?.removeEventListener('abort', abort)
+      resolve()
+    }
+    const fail = (): void => {
+      reject(gone(stream, side))
+      settle()
+    }
+    const abort = (): void => {
+      reject(abortError(signal, { bytes: 0 }))
+      settle()
+    }
+    stream.on(event, settle).on('error', fail).on('close', fail)
+    signal?.addEventListener('abort', abort)
+    if (signal?.aborted) abort()
+  })
 }
 
 /** Resolves when everything written to the stream so far has left it. */
