@@ -16,12 +16,16 @@ pub fn attempt<'fd, T: Task<Linux<'fd>>>(task: &mut T) -> Option<T::Ending> {
         return Some(task.give_up(&plumbing, Cause::Busy, None));
     }
     // A sink that is gone must be an error in the result, not a signal in the caller's process.
-    sys::without_signals(|| {
+    sys::without_signals_if(|| {
         loop {
             match task.turn(&plumbing, Patience::None) {
                 Turn::Again => {}
-                Turn::Wait | Turn::Disk => return None,
-                Turn::End(ending) => return Some(ending),
+                // Nothing was moved, or it would not have to wait.
+                Turn::Wait | Turn::Disk => return (None, false),
+                Turn::End(ending) => {
+                    let raised = task.may_have_raised(&ending);
+                    return (Some(ending), raised);
+                }
             }
         }
     })

@@ -1,15 +1,16 @@
 //! eventfd(2): a bell that one thread rings and another waits for.
 //!
-//! Decides that it has no count worth knowing: rung or not.
+//! Decides that it has no count worth knowing: it is waited for by its edges, of which each ring is one, so nobody
+//! ever reads it.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::sys::eventfd::{self, EfdFlags};
 
 use super::error::retry;
-use super::{Errno, Result};
+use super::Result;
 
-/// A bell: readable from [`wake`](Self::wake) until [`clear`](Self::clear).
+/// A bell: an edge for epoll(7) at each [`wake`](Self::wake).
 #[derive(Debug)]
 pub struct EventFd(eventfd::EventFd);
 
@@ -20,22 +21,9 @@ impl EventFd {
         retry(|| eventfd::EventFd::from_flags(flags)).map(Self)
     }
 
-    /// Rings it, from any thread.
+    /// Rings it, from any thread. `EAGAIN`: for the 2^64th time.
     pub fn wake(&self) -> Result<()> {
-        retry(|| self.0.write(1)).map(drop).or_else(settled)
-    }
-
-    /// Silences it. Clear first and then look at what it was rung for, or a ring gets lost.
-    pub fn clear(&self) -> Result<()> {
-        retry(|| self.0.read()).map(drop).or_else(settled)
-    }
-}
-
-/// `EAGAIN` means that it is as it should be: a full counter rings, an empty one is silent.
-fn settled(error: Errno) -> Result<()> {
-    match error {
-        Errno::AGAIN => Ok(()),
-        other => Err(other),
+        retry(|| self.0.write(1)).map(drop)
     }
 }
 

@@ -38,23 +38,37 @@ pub fn without_signals<T>(call: impl FnOnce() -> T) -> T {
     call()
 }
 
-/// The same around one call that moves bytes, mostly one system call cheaper: it looks for a signal only where there
-/// can be one.
-///
-/// These signals come with `EPIPE` and `EFBIG`, or, from a call that goes on from page to page, with a count short of
-/// the `asked` one: what had moved before is then the result. A call that raises nothing where it moves anything
-/// (it holds a pipe's lock all along, or makes one attempt only) is `asked` 0.
-pub fn without_signals_of(asked: usize, call: impl FnOnce() -> Result<usize>) -> Result<usize> {
+/// The same, mostly one system call cheaper: `call` says with its result whether a signal may have been raised, and
+/// only then is one looked for. See [`may_raise`].
+pub fn without_signals_if<T>(call: impl FnOnce() -> (T, bool)) -> T {
     let mut quiet = Quiet::begin();
-    let result = call();
-    let raises = match result {
-        Ok(moved) => 0 < moved && moved < asked,
-        Err(errno) => matches!(errno, Errno::PIPE | Errno::FBIG),
-    };
-    if !raises {
+    let (result, raised) = call();
+    if !raised {
         quiet.swallowed = None;
     }
     result
+}
+
+/// The same around one call that moves bytes.
+pub fn without_signals_of(asked: usize, call: impl FnOnce() -> Result<usize>) -> Result<usize> {
+    without_signals_if(|| {
+        let result = call();
+        (result, may_raise(asked, result))
+    })
+}
+
+/// Whether SIGPIPE or SIGXFSZ may have come with this result of a call that moves bytes.
+///
+/// They come with `EPIPE` and `EFBIG`, or, from a call that goes on from page to page, with a count short of the
+/// `asked` one: what had moved before is then the result. A call that raises nothing where it moves anything (it holds
+/// a pipe's lock all along, or makes one attempt only) is `asked` 0.
+#[must_use]
+pub const fn may_raise(asked: usize, result: Result<usize>) -> bool {
+    match result {
+        Ok(moved) => 0 < moved && moved < asked,
+        Err(Errno::PIPE | Errno::FBIG) => true,
+        Err(_) => false,
+    }
 }
 
 /// Restores the thread when it goes, also when the call panics.

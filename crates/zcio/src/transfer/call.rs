@@ -247,6 +247,11 @@ impl<'fd> Task<Linux<'fd>> for Call<'fd> {
         }
     }
 
+    fn may_have_raised(&self, ending: &Self::Ending) -> bool {
+        // What moves less for a reason of its own is looked after once more than it had to be.
+        may_raise(self.operation.length(), ending)
+    }
+
     fn ends(&self) -> usize {
         2
     }
@@ -279,6 +284,16 @@ impl Call<'_> {
             residency::remember(&Linux::new(), &self.source);
         }
     }
+}
+
+/// Of an ending: as [`sys::may_raise`] of the call that it came from.
+pub(super) fn may_raise(asked: usize, ending: &Result<usize, Failure>) -> bool {
+    let result = match ending {
+        Ok(moved) => Ok(*moved),
+        Err(Failure { cause: Cause::System { errno, .. }, .. }) => Err(*errno),
+        Err(_) => return false,
+    };
+    sys::may_raise(asked, result)
 }
 
 pub(super) fn own(end: Endpoint<Fd<'_>>) -> Result<Endpoint<Fd<'static>>, Failure> {

@@ -12,7 +12,7 @@ use crate::kernel::Linux;
 use crate::pool::Plumbing;
 use crate::sys::{self, Errno, Fd, Interest, Pages, SpliceFlags};
 
-use super::call::own;
+use super::call::{may_raise, own};
 use super::outcome::{Cause, Failure, Patience, Side};
 use super::{Task, Turn};
 
@@ -113,6 +113,11 @@ impl<'fd> Task<Linux<'fd>> for Gift<'fd> {
         if let Err(failure) = ending {
             failure.cause = Cause::Canceled;
         }
+    }
+
+    fn may_have_raised(&self, ending: &Self::Ending) -> bool {
+        // Each call holds the pipe's lock all along, so none moves a part and then raises.
+        may_raise(0, ending)
     }
 
     fn ends(&self) -> usize {

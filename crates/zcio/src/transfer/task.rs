@@ -42,6 +42,11 @@ pub trait Task<K: Kernel> {
     where
         Self: Sized;
 
+    /// Whether SIGPIPE or SIGXFSZ may have been raised on the way to this ending.
+    fn may_have_raised(&self, _ending: &Self::Ending) -> bool {
+        true
+    }
+
     /// How many ends it has, numbered from 0.
     fn ends(&self) -> usize;
 

@@ -38,7 +38,7 @@ pub(super) fn start(
     plumbing: Arc<Plumbing<Linux<'static>>>,
 ) -> sys::Result<()> {
     let epoll = Epoll::new()?;
-    epoll.add(inbox.wake(), WAKE, Interest::READABLE)?;
+    epoll.add(inbox.wake(), WAKE, Interest::READABLE | Interest::EDGE)?;
     let mut event_loop = EventLoop {
         epoll,
         inbox,

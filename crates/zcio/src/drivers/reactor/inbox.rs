@@ -60,13 +60,12 @@ impl Inbox {
         }
     }
 
-    /// What is readable when there are messages.
+    /// What rings anew when there are messages again.
     pub(super) const fn wake(&self) -> &EventFd {
         &self.wake
     }
 
     pub(super) fn take(&self) -> Vec<Message> {
-        let _ = self.wake.clear();
         std::mem::take(&mut self.messages())
     }
 
