@@ -86,9 +86,6 @@ export declare function close(descriptor: number): void
 /** Sets what is there. */
 export declare function configure(settings: NativeSettings): void
 
-/** `copy_file_range(2)`. */
-export declare function copyFileRange(source: Descriptor, sourceOffset: Offset, sink: Descriptor, sinkOffset: Offset, count: Offset): number
-
 /** Takes a mapping away from JavaScript: its Buffer has length 0 from now on. */
 export declare function detach(memory: ArrayBuffer): void
 
@@ -307,9 +304,6 @@ export declare function read(source: Descriptor, buffer: Buffer): number
 /** `send(2)` of part of a buffer, never waiting; `more`: the body follows at once. */
 export declare function send(socket: Descriptor, bytes: Buffer, from: number, to: number, more: boolean): number
 
-/** `sendfile(2)`. */
-export declare function sendfile(sink: Descriptor, source: Descriptor, offset: Offset, count: Offset): number
-
 /**
  * One `sendfile(2)` to a nonblocking stream socket, of a range that `openFile` has found in memory. `EAGAIN`: the
  * socket is full.
@@ -322,14 +316,8 @@ export declare function setPipeCapacity(pipe: Descriptor, bytes: number): number
 /** What is set now. */
 export declare function settings(): NativeSettings
 
-/** `splice(2)`. */
-export declare function splice(source: Descriptor, sourceOffset: Offset, sink: Descriptor, sinkOffset: Offset, count: Offset, flags: number): number
-
 /** Reads the counters. */
 export declare function stats(): NativeStats
-
-/** `tee(2)`. */
-export declare function tee(source: Descriptor, sink: Descriptor, count: Offset, flags: number): number
 
 /** `vmsplice(2)` on the writing end of a pipe. */
 export declare function vmsplice(pipe: Descriptor, pages: Array<Buffer>, flags: number): number

@@ -3,15 +3,39 @@
 
 import { createRequire } from 'node:module'
 import { zcioError } from './errors.js'
+import type { Bytes } from './options.js'
 import { fromEnvironment } from './settings.js'
 
-export type Native = typeof import('#binding')
+export type Native = typeof import('#binding') & Primitives
 export type NativeEngine = import('#binding').Engine
 export type NativeEnding = import('#binding').NativeEnding
 export type NativeSink = import('#binding').NativeSink
 export type NativeCalls = import('#binding').Calls
 export type NativeCallEnding = import('#binding').NativeCallEnding
 export type NativeCallFailure = import('#binding').NativeCallFailure
+
+/** What the binding exports by hand. Each returns bytes moved, or a negative errno. */
+interface Primitives {
+  sendfile(this: void, sink: number, source: number, offset: Bytes | null, count: Bytes): number
+  splice(
+    this: void,
+    source: number,
+    sourceOffset: Bytes | null,
+    sink: number,
+    sinkOffset: Bytes | null,
+    length: Bytes,
+    flags: number,
+  ): number
+  tee(this: void, source: number, sink: number, length: Bytes, flags: number): number
+  copyFileRange(
+    this: void,
+    source: number,
+    sourceOffset: Bytes | null,
+    sink: number,
+    sinkOffset: Bytes | null,
+    length: Bytes,
+  ): number
+}
 
 let loaded: Native | Error | undefined
 

@@ -11,6 +11,8 @@ const MAX_OFFSET = 0x7fff_ffff_ffff_ffffn
 
 /** Checks an offset or length; absent stays absent. */
 export function checkBytes(name: string, value: unknown): Bytes | undefined {
+  // First what it mostly is.
+  if (typeof value === 'number' && value >= 0 && Number.isSafeInteger(value)) return value
   if (value === undefined || value === null) return undefined
   if (typeof value === 'bigint') {
     if (value < 0n || value > MAX_OFFSET) throw outOfRange(name, '>= 0 and <= 2 ** 63 - 1', value)
@@ -19,8 +21,7 @@ export function checkBytes(name: string, value: unknown): Bytes | undefined {
   if (typeof value !== 'number') throw invalidType(name, 'a number or a bigint', value)
   if (!Number.isInteger(value)) throw outOfRange(name, 'an integer', value)
   if (value < 0) throw outOfRange(name, '>= 0 and <= 2 ** 63 - 1', value)
-  if (!Number.isSafeInteger(value)) throw outOfRange(name, 'a bigint beyond 2 ** 53 - 1', value)
-  return value
+  throw outOfRange(name, 'a bigint beyond 2 ** 53 - 1', value)
 }
 
 /** Checks a range as of fs.createReadStream: integers, `end` inclusive and not before `start`. */
@@ -39,12 +40,16 @@ function checkInteger(name: string, value: unknown, absent: number): number {
   return value
 }
 
+/** Whether a number can be a descriptor. */
+export function isDescriptor(value: number): boolean {
+  return (value | 0) === value && value >= 0
+}
+
 /** Checks a descriptor number. */
 export function checkDescriptor(name: string, value: number): number {
+  if (isDescriptor(value)) return value
   if (!Number.isInteger(value)) throw outOfRange(name, 'an integer', value)
-  if (value < 0 || value > 0x7fff_ffff)
-    throw outOfRange(name, 'an open descriptor: >= 0 and <= 2147483647', value)
-  return value
+  throw outOfRange(name, 'an open descriptor: >= 0 and <= 2147483647', value)
 }
 
 /** Checks that a value is one of a few words. */

@@ -6,7 +6,7 @@ import { ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import { Readable, Writable } from 'node:stream'
 import { invalidType } from '../errors.js'
-import { checkDescriptor } from '../options.js'
+import { checkDescriptor, isDescriptor } from '../options.js'
 
 /** Anything that bytes can be taken from: a descriptor or an object that has one, or any readable stream. */
 export type Source = number | { readonly fd: number } | FileHandle | ReadStream | Socket | Readable
@@ -84,8 +84,9 @@ function hasMethods(value: unknown, ...names: string[]): boolean {
 /** The number of a descriptor, or of an object that has one. A FileHandle that is closed has -1. */
 export function descriptor(name: string, value: unknown, expected = SOURCES): number {
   if (typeof value === 'number') return checkDescriptor(name, value)
-  if (typeof value === 'object' && value !== null && 'fd' in value && typeof value.fd === 'number') {
-    return checkDescriptor(`${name}.fd`, value.fd)
+  if (typeof value === 'object' && value !== null) {
+    const { fd } = value as { fd?: unknown }
+    if (typeof fd === 'number') return isDescriptor(fd) ? fd : checkDescriptor(`${name}.fd`, fd)
   }
   throw invalidType(name, expected, value)
 }

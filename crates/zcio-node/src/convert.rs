@@ -4,11 +4,15 @@
 
 #![allow(unsafe_code, reason = "Node-API is C")]
 
+use std::ffi::{CStr, c_void};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::ptr;
+use std::{mem, ptr};
 
-use napi::bindgen_prelude::{BufferSlice, FromNapiValue, TypeName, ValidateNapiValue, ValueType};
-use napi::{Env, Result, sys as node_api};
+use napi::bindgen_prelude::{
+    BufferSlice, FromNapiValue, Function, JsObjectValue, Object, ToNapiValue, TypeName, ValidateNapiValue,
+    ValueType,
+};
+use napi::{Env, JsError, Result, check_status, sys as node_api};
 use zcio::sys::Pages;
 
 /// A descriptor number from JavaScript, for the duration of one synchronous call.
@@ -116,4 +120,70 @@ pub fn pages_buffer<'env, T: 'env + AsRef<Pages>>(
 #[allow(clippy::cast_precision_loss, reason = "exact to 2^53, as all counts")]
 pub const fn exact(bytes: u64) -> f64 {
     bytes as f64
+}
+
+/// The arguments of a function that is exported by hand.
+pub struct Arguments<const N: usize> {
+    env: node_api::napi_env,
+    values: [node_api::napi_value; N],
+}
+
+impl<const N: usize> Arguments<N> {
+    /// One of them, numbered from 0.
+    pub fn get<T: FromNapiValue>(&self, number: usize) -> Result<T> {
+        // SAFETY: they are what Node handed to the present call.
+        unsafe { T::from_napi_value(self.env, self.values[number]) }
+    }
+}
+
+/// A function that is exported by hand: what it does with its arguments.
+type Primitive<const N: usize> = fn(&Arguments<N>) -> Result<i64>;
+
+/// Exports a function of N arguments.
+pub fn export<const N: usize>(
+    env: &Env,
+    exports: &mut Object<'_>,
+    name: &'static CStr,
+    primitive: Primitive<N>,
+) -> Result<()> {
+    let mut function = ptr::null_mut();
+    let (address, length) = (primitive as *mut c_void, name.count_bytes().cast_signed());
+    // SAFETY: the name outlives the call, and `call` takes the address for what it is.
+    check_status!(unsafe {
+        node_api::napi_create_function(
+            env.raw(),
+            name.as_ptr(),
+            length,
+            Some(call::<N>),
+            address,
+            &raw mut function,
+        )
+    })?;
+    // SAFETY: Node has just made it, a function of this environment.
+    let function = unsafe { Function::<(), i64>::from_napi_value(env.raw(), function) }?;
+    exports.set_named_property(&name.to_string_lossy(), function)
+}
+
+/// A panic ends the process here, as in every function that C calls.
+extern "C" fn call<const N: usize>(
+    env: node_api::napi_env,
+    info: node_api::napi_callback_info,
+) -> node_api::napi_value {
+    let (mut values, mut count, mut data) = ([ptr::null_mut(); N], N, ptr::null_mut());
+    let this = ptr::null_mut();
+    // SAFETY: there is room for N values; those that are not given are made `undefined`.
+    unsafe {
+        node_api::napi_get_cb_info(env, info, &raw mut count, values.as_mut_ptr(), this, &raw mut data);
+    }
+    // SAFETY: `export` has made it of a function of this type.
+    let primitive = unsafe { mem::transmute::<*mut c_void, Primitive<N>>(data) };
+    let result = primitive(&Arguments { env, values }).and_then(|result| {
+        // SAFETY: as above.
+        unsafe { i64::to_napi_value(env, result) }
+    });
+    result.unwrap_or_else(|error| {
+        // SAFETY: nothing has been thrown yet.
+        unsafe { JsError::from(error).throw_into(env) };
+        ptr::null_mut()
+    })
 }

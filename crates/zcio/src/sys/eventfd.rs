@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::sys::eventfd::{self, EfdFlags};
 
-use super::error::retry;
 use super::Result;
+use super::error::retry;
 
 /// A bell: an edge for epoll(7) at each [`wake`](Self::wake).
 #[derive(Debug)]
