@@ -5,9 +5,10 @@ import { once } from 'node:events'
 import { createServer, request } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { connect, createServer as listen } from 'node:net'
+import { finished } from 'node:stream/promises'
 import { bridge, type BridgeOptions, type BridgeProgress, type BridgeResult } from 'zcio'
 import { failure } from './helpers/failures.js'
-import { pattern, sha256 } from './helpers/files.js'
+import { pathFor, pattern, sha256 } from './helpers/files.js'
 import { openDescriptors } from './helpers/processes.js'
 import { received, sockets, take, type Family } from './helpers/sockets.js'
 import { until, within } from './helpers/wait.js'
@@ -58,16 +59,57 @@ test('one direction goes on for long after the other has ended', async (t) => {
   t.is((await over).bToA.bytes, 13)
 })
 
-test('both sockets end as sockets do, and tell what moved', async (t) => {
-  const { left, right, a, b, over } = await bridged(t)
-  const events: string[] = []
-  for (const event of ['end', 'finish', 'close']) a.on(event, () => events.push(event))
-  left.end(pattern(100_000))
-  right.end(pattern(70_000))
-  await Promise.all([received(right), received(left), over])
-  await until('both are closed', () => a.closed && b.closed && events.length > 2)
-  t.deepEqual(events.sort(), ['close', 'end', 'finish'])
-  t.deepEqual([a.bytesRead, a.bytesWritten, b.bytesRead, b.bytesWritten], [100_000, 70_000, 70_000, 100_000])
+for (const family of ['tcp', 'unix'] as const) {
+  test(`both sockets end as sockets do over ${family}, and tell what moved`, async (t) => {
+    const { left, right, a, b, over } = await bridged(t, {}, family)
+    const events: string[] = []
+    // One of them was made with allowHalfOpen, the other was not.
+    for (const socket of [a, b]) {
+      for (const event of ['end', 'finish', 'close']) socket.on(event, () => events.push(event))
+    }
+    const ended = Promise.all([finished(a), finished(b)])
+    left.end(pattern(100_000))
+    right.end(pattern(70_000))
+    await Promise.all([received(right), received(left), over])
+    await within('the end of both', ended)
+    await until('both are closed', () => a.closed && b.closed && events.length > 5)
+    t.deepEqual(events.sort(), ['close', 'close', 'end', 'end', 'finish', 'finish'])
+    const read = [a.bytesRead, a.bytesWritten, b.bytesRead, b.bytesWritten]
+    t.deepEqual(read, [100_000, 70_000, 70_000, 100_000])
+  })
+}
+
+test('what JavaScript wanted to end a socket with comes too late once the bridge has ended it', async (t) => {
+  const { left, right, a, over } = await bridged(t)
+  a.end('too late')
+  left.end('there')
+  right.end('back')
+  t.deepEqual([String(await received(right)), String(await received(left))], ['there', 'back'])
+  t.is((await within('a bridge', over)).bToA.bytes, 4)
+  t.true(a.destroyed)
+})
+
+test('one that is asked for while b connects begins when it has', async (t) => {
+  const [left, a] = await sockets(t)
+  left.end('early')
+  const target = listen({ allowHalfOpen: true })
+  target.listen(0, '127.0.0.1')
+  await once(target, 'listening')
+  const accepted = once(target, 'connection') as Promise<[Socket]>
+  const over = bridge(a, connect((target.address() as AddressInfo).port, '127.0.0.1'))
+  const [right] = await accepted
+  target.close()
+  right.end('answer')
+  t.deepEqual([String(await received(right)), String(await received(left))], ['early', 'answer'])
+  t.like(await within('a bridge', over), { aToB: { bytes: 5, mechanism: 'splice' }, bToA: { bytes: 6 } })
+})
+
+test('one whose b does not come to be connected closes a, and says why', async (t) => {
+  const [left, a] = await sockets(t)
+  const error = await rejected(bridge(a, connect({ path: pathFor('nobody') })))
+  t.is(error.code, 'ENOENT')
+  t.true(a.destroyed)
+  t.is(String(await received(left)), '')
 })
 
 test('sockets tell the truth while a bridge is under way', async (t) => {

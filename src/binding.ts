@@ -16,25 +16,23 @@ export type NativeCallFailure = import('#binding').NativeCallFailure
 
 /** What the binding exports by hand. Each returns bytes moved, or a negative errno. */
 interface Primitives {
-  sendfile(this: void, sink: number, source: number, offset: Bytes | null, count: Bytes): number
-  splice(
-    this: void,
+  sendfile: (sink: number, source: number, offset: Bytes | null, count: Bytes) => number
+  splice: (
     source: number,
     sourceOffset: Bytes | null,
     sink: number,
     sinkOffset: Bytes | null,
     length: Bytes,
     flags: number,
-  ): number
-  tee(this: void, source: number, sink: number, length: Bytes, flags: number): number
-  copyFileRange(
-    this: void,
+  ) => number
+  tee: (source: number, sink: number, length: Bytes, flags: number) => number
+  copyFileRange: (
     source: number,
     sourceOffset: Bytes | null,
     sink: number,
     sinkOffset: Bytes | null,
     length: Bytes,
-  ): number
+  ) => number
 }
 
 let loaded: Native | Error | undefined

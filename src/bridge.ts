@@ -51,7 +51,8 @@ const OPTIONS = ['signal', 'idleTimeout', 'head', 'onProgress']
  * while bytes are in them. What one side ends is ended on the other, while the other direction goes on.
  *
  * What Node has read already goes first, and what is written already is sent first; the sockets may be flowing or
- * paused. They are the bridge's from then on, and both are destroyed when it is over.
+ * paused. They are the bridge's from then on, and both are destroyed when it is over. Call it as soon as there are two
+ * sockets: `b` may still be connecting, and what Node has not read of `a` by then it needs not read at all.
  *
  * @param a e.g. the socket of a client, as 'connection', 'upgrade' or 'connect' hand it over
  * @param b e.g. the socket of the server behind

@@ -27,8 +27,8 @@ const server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
   const options = { port: Number(targetPort), host: '127.0.0.1', allowHalfOpen: true, noDelay: true }
   const far = connect(options, () => {
     pairs += 1
-    join(near, far)
   })
+  join(near, far)
   for (const socket of [near, far]) socket.on('error', count)
   near.on('close', () => {
     pairs -= 1
