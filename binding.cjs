@@ -852,6 +852,7 @@ module.exports.lookAtFile = nativeBinding.lookAtFile
 module.exports.openBeneath = nativeBinding.openBeneath
 module.exports.openBeneathLater = nativeBinding.openBeneathLater
 module.exports.openFile = nativeBinding.openFile
+module.exports.openStraight = nativeBinding.openStraight
 module.exports.pageSize = nativeBinding.pageSize
 module.exports.pipe = nativeBinding.pipe
 module.exports.pipeCapacity = nativeBinding.pipeCapacity

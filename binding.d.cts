@@ -283,6 +283,12 @@ export declare function openBeneathLater(root: string, path: string, walk: boole
  */
 export declare function openFile(path: string, start: number, end: number, scratch: Buffer): number
 
+/**
+ * The same by one call, for an absolute path that names no `..`: it leads where it says if it passes no symbolic link.
+ * `ELOOP`: it passes one, so only `openBeneath` can tell.
+ */
+export declare function openStraight(path: string, start: number, end: number, scratch: Buffer): number
+
 /** Bytes of a page, and of a pipe's slot. */
 export declare function pageSize(): number
 

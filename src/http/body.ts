@@ -43,6 +43,14 @@ export const BODY = 16 * 1024
 /** One read of a small file, and its head. Used and done with inside one turn of the event loop. */
 export const scratch = Buffer.allocUnsafeSlow(2 * BODY)
 
+/** What there may be for a path beneath a root: {@link lookBeneath}. */
+export interface Place {
+  /** From the root. */
+  readonly path: string
+  /** The same path from `/`, without `..`; cleared once a symbolic link is met on the way. */
+  straight: string | undefined
+}
+
 /** What the native half tells about a file: doubles at the start of the scratch buffer. */
 const fields = new Float64Array(scratch.buffer, 0, 5)
 const SIZE = 0
@@ -53,6 +61,8 @@ const RESIDENT = 4
 
 /** The room for a head, behind the fields. */
 export const HEAD_ROOM = BODY - fields.byteLength
+
+const { ELOOP, ENAMETOOLONG } = os.errno
 
 const REGULAR = 1
 const DIRECTORY = 2
@@ -88,10 +98,24 @@ export function lookNow(file: unknown, range: Range): Body | undefined {
  * The same for a regular file beneath the directory `root`, or why not, as a positive errno. `EAGAIN`: it has to be
  * waited for.
  */
-export function lookBeneath(root: string, path: string): Body | number {
-  const fd = binding().openBeneath(root, path, 0, Infinity, scratch)
+export function lookBeneath(root: string, place: Place): Body | number {
+  const fd = openNow(root, place)
   if (fd < 0) return -fd
-  return accept(fields[READ] === -1 ? { fd, owner: 'binding' } : { fd: -1, owner: 'caller' }, WHOLE, path)
+  return accept(
+    fields[READ] === -1 ? { fd, owner: 'binding' } : { fd: -1, owner: 'caller' },
+    WHOLE,
+    place.path,
+  )
+}
+
+/** A path without links and `..` cannot leave the root, which saves opening that: a twentieth of a small response. */
+function openNow(root: string, place: Place): number {
+  if (place.straight !== undefined) {
+    const fd = binding().openStraight(place.straight, 0, Infinity, scratch)
+    if (fd !== -ELOOP && fd !== -ENAMETOOLONG) return fd
+    place.straight = undefined
+  }
+  return binding().openBeneath(root, place.path, 0, Infinity, scratch)
 }
 
 /** Opens a regular file beneath `root` on Node's thread pool; `walk`: without openat2(2). Otherwise a positive errno. */

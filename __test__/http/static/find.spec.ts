@@ -107,6 +107,34 @@ for (const [way, serve] of Object.entries(ways)) {
     t.is((await get('/loop.txt')).status, 500)
   })
 
+  test(`${way} an index or an extension that leads up finds nothing outside the root`, async (t) => {
+    const place = pathFor('leading-up')
+    put(place, 'secret.txt', 'secret')
+    put(place, 'root/dir/file.txt', 'public')
+    put(place, 'root/a./file.txt', 'public')
+    const root = join(place, 'root')
+    for (const index of ['../secret.txt', '../../secret.txt', `${place}/secret.txt`]) {
+      const get = await ask(t, application(serve(root, { index })))
+      for (const path of ['/', '/dir/']) t.is((await get(path)).status, 404, `${path} ${index}`)
+    }
+    const extended = await ask(t, application(serve(root, { extensions: ['/../../secret.txt'] })))
+    t.is((await extended('/a')).status, 404)
+    const within = await ask(t, application(serve(root, { index: '../dir/file.txt' })))
+    t.is((await within('/dir/')).hash, hash('public'))
+  })
+
+  test(`${way} a file whose whole path is too long for the kernel is served from its root`, async (t) => {
+    const root = join(pathFor('deep'), ...Array.from({ length: 18 }, () => 'x'.repeat(219)))
+    mkdirSync(root, { recursive: true })
+    const name = `${'y'.repeat(200)}.txt`
+    t.true(root.length < 4096 && root.length + name.length > 4096)
+    execFileSync('sh', ['-c', 'printf deep > "$1"', 'sh', name], { cwd: root })
+    t.teardown(() => execFileSync('rm', [name], { cwd: root }))
+    const get = await ask(t, application(serve(root)))
+    for (let i = 0; i < 2; i++) t.is((await get(`/${name}`)).hash, hash('deep'))
+    t.is((await get('/other.txt')).status, 404)
+  })
+
   test(`${way} a root that is replaced is seen by the next request`, async (t) => {
     const place = pathFor('deployments')
     put(place, '1/file.txt', 'one')
@@ -127,6 +155,13 @@ for (const [way, serve] of Object.entries(ways)) {
     t.is((await get('/file.txt')).status, 404)
     renameSync(join(place, '3'), join(place, '2'))
     t.is((await get('/file.txt')).hash, hash('three'))
+    rmSync(current)
+    t.is((await get('/file.txt')).status, 404)
+    renameSync(join(place, '2'), current)
+    t.is((await get('/file.txt')).hash, hash('three'), 'a directory now')
+    renameSync(current, join(place, '4'))
+    turnTo('4')
+    t.is((await get('/file.txt')).hash, hash('three'), 'a link again')
   })
 
   test(`${way} a file that is replaced is another file`, async (t) => {

@@ -35,6 +35,20 @@ test('what is malformed or hidden is refused before any file is asked for', (t) 
   t.deepEqual(tried('/.a', checkSettings('.', { dotfiles: 'allow' })), ['.a'])
 })
 
+test('only a path that does not lead up may be opened without its root', (t) => {
+  const straight = (pathname: string, index: string[]): (string | undefined)[] => {
+    const wanted = plan(pathname, checkSettings('/root', { index, extensions: ['html'] })) as Plan
+    return wanted.candidates.map((candidate) => candidate.straight)
+  }
+  t.deepEqual(straight('/a/b', []), ['/root/a/b', '/root/a/b.html'])
+  t.deepEqual(straight('/a../', ['x', '../x', 'y/../../../x', '..x']), [
+    '/root/a../x',
+    '/root/x',
+    undefined,
+    '/root/a../..x',
+  ])
+})
+
 test('whatever is asked for, no candidate leads up, is absolute or hidden', (t) => {
   const piece = fc.oneof(
     fc.constantFrom('..', '.', '', '%2e', '%2f', '%2e%2e', '%5c', 'a', '.b', '%252e'),

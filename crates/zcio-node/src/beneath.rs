@@ -1,6 +1,6 @@
 //! Opening what lies beneath a directory: at once where that needs no waiting, else on Node's thread pool.
 //!
-//! The directory is opened for each file: where it is replaced (a deployment swaps a link), the next request sees it.
+//! The directory is looked up for each file: where it is replaced (a deployment swaps a link), the next request sees it.
 
 use std::os::fd::OwnedFd;
 
@@ -8,7 +8,7 @@ use napi::bindgen_prelude::{AsyncTask, BufferSlice};
 use napi::{Env, Task};
 use napi_derive::napi;
 use zcio::beneath;
-use zcio::sys::{self, Errno, FileType, OpenFlags, Result, Stat};
+use zcio::sys::{self, CURRENT_DIRECTORY, Errno, FileType, OpenFlags, ResolveFlags, Result, Stat};
 
 use crate::descriptors::entrust;
 use crate::files::tell_about;
@@ -25,8 +25,21 @@ const DIRECTORY: OpenFlags = OpenFlags::PATH.union(OpenFlags::DIRECTORY);
 pub fn open_beneath(root: String, path: String, start: f64, end: f64, mut scratch: BufferSlice) -> i32 {
     let opened = sys::open_cached(&root, DIRECTORY)
         .and_then(|root| open_regular(|flags| beneath::open_cached(&root, &path, flags)));
+    answer(opened, start, end, &mut scratch)
+}
+
+/// The same by one call, for an absolute path that names no `..`: it leads where it says if it passes no symbolic link.
+/// `ELOOP`: it passes one, so only `openBeneath` can tell.
+#[napi]
+pub fn open_straight(path: String, start: f64, end: f64, mut scratch: BufferSlice) -> i32 {
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::CACHED;
+    let opened = open_regular(|flags| sys::openat2(CURRENT_DIRECTORY, &path, flags, 0, resolve));
+    answer(opened, start, end, &mut scratch)
+}
+
+fn answer(opened: Result<(OwnedFd, Stat)>, start: f64, end: f64, scratch: &mut [u8]) -> i32 {
     match opened {
-        Ok((file, stat)) => tell_about(file, &stat, start, end, &mut scratch),
+        Ok((file, stat)) => tell_about(file, &stat, start, end, scratch),
         // Neither is known to every kernel and every sandbox.
         Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => -Errno::AGAIN.raw(),
         Err(errno) => -errno.raw(),

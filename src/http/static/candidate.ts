@@ -1,12 +1,11 @@
 // The words of a search: what is tried for a path, and what is known of it from the last time.
 
 import type { OutgoingHttpHeaders } from 'node:http'
+import type { Place } from '../body.js'
 import type { Encoding } from './options.js'
 
 /** A file that may answer a request. */
-export interface Candidate {
-  /** Beneath the root. */
-  readonly path: string
+export interface Candidate extends Place {
   /** `Content-Type`. */
   readonly type: string
   /** `Content-Encoding`, of a compressed sibling. */

@@ -21,7 +21,7 @@ export function findNow(
 ): Found<Body> | undefined {
   let errno: number = ENOENT
   for (const candidate of plan.candidates) {
-    const file = lookBeneath(root, candidate.path)
+    const file = lookBeneath(root, candidate)
     if (file === EAGAIN) return undefined
     if (typeof file !== 'number') return compressedNow({ file, candidate }, root, encodings)
     errno = file
@@ -64,7 +64,7 @@ function compressedNow(
   for (const encoding of encodings) {
     const candidate = sibling(found.candidate, encoding)
     // Where there is none nothing is read, and what has been read of the original stays.
-    const file = lookBeneath(root, candidate.path)
+    const file = lookBeneath(root, candidate)
     if (typeof file === 'number' && file !== EAGAIN) continue
     closeFile(found.file)
     return typeof file === 'number' ? undefined : { file, candidate }

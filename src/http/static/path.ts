@@ -19,9 +19,16 @@ export function plan(pathname: string, settings: Settings): Plan | 400 | 403 | 4
   if (settings.dotfiles !== 'allow' && DOTFILE.test(path)) return settings.dotfiles === 'deny' ? 403 : 404
   const isFolder = pathname.endsWith('/')
   if (isFolder && settings.index.length > 0) {
-    return { candidates: settings.index.map((name) => candidate(join(path, name))), isNamed: false, isFolder }
+    return {
+      candidates: candidates(
+        settings,
+        settings.index.map((name) => join(path, name)),
+      ),
+      isNamed: false,
+      isFolder,
+    }
   }
-  return { candidates: [path, ...extended(path, settings)].map(candidate), isNamed: true, isFolder }
+  return { candidates: candidates(settings, [path, ...extended(path, settings)]), isNamed: true, isFolder }
 }
 
 /** A file's compressed sibling; where there is one is another question. */
@@ -30,15 +37,20 @@ export function sibling(original: Candidate, encoding: Encoding): Candidate {
   let found = siblings.get(encoding)
   if (found === undefined) {
     const path = original.path + SUFFIXES[encoding]
-    found = { ...original, path, encoding, siblings: undefined, head: undefined }
+    const straight = original.straight && original.straight + SUFFIXES[encoding]
+    found = { ...original, path, straight, encoding, siblings: undefined, head: undefined }
     siblings.set(encoding, found)
   }
   return found
 }
 
-function candidate(path: string): Candidate {
-  const type = contentType(extname(path)) || 'application/octet-stream'
-  return { path, type, encoding: undefined, original: path, siblings: undefined, head: undefined }
+function candidates({ root }: Settings, paths: readonly string[]): Candidate[] {
+  return paths.map((path) => {
+    const type = contentType(extname(path)) || 'application/octet-stream'
+    // The names of indexes and extensions are the application's, and may lead up.
+    const straight = UP.test(path) ? undefined : `${root}/${path}`
+    return { path, straight, type, encoding: undefined, original: path, siblings: undefined, head: undefined }
+  })
 }
 
 function decode(pathname: string): string | undefined {
