@@ -56,7 +56,7 @@ export interface SinkOutcome {
   error?: TransferError
 }
 
-/** A transfer under way. */
+/** One direction of a bridge, or a fan-out, under way. */
 export interface Run {
   readonly ended: Promise<Outcome>
   /** Bytes that the sink has accepted so far. */
@@ -68,24 +68,52 @@ export interface Run {
 }
 
 let engine: NativeEngine | undefined
-const pending = new Map<number, (outcome: Outcome) => void>()
+const pending = new Map<number, Waiting>()
 
-/** Starts a transfer. */
-export function start(job: Job): Run {
-  const running = native()
-  const id = running.start(
-    job.source,
-    job.sink,
-    job.start,
-    job.sinkStart,
-    job.length,
-    job.fallback,
-    job.snapshot,
-    job.isSinkSocket,
-    job.head,
-    job.disable,
-  )
-  return follow(running, id, 0)
+/** Who is told how a transfer has ended; must not throw, since it is told of many at once. */
+interface Waiting {
+  settle(outcome: Outcome): void
+}
+
+/** A transfer between two descriptors, in one object: a server has thousands that wait for slow readers. */
+export abstract class Running implements Waiting {
+  readonly #id: number
+  #bytes = 0
+
+  /** Starts it. */
+  constructor(job: Job) {
+    this.#id = native().start(
+      job.source,
+      job.sink,
+      job.start,
+      job.sinkStart,
+      job.length,
+      job.fallback,
+      job.snapshot,
+      job.isSinkSocket,
+      job.head,
+      job.disable,
+    )
+    awaitEnd(this.#id, this)
+  }
+
+  /** Called once, never before the constructor has returned. */
+  abstract settle(outcome: Outcome): void
+
+  /** As {@link Run.bytes}. */
+  bytes(): number {
+    return (this.#bytes = Math.max(this.#bytes, native().bytes(this.#id, 0)))
+  }
+
+  /** As {@link Run.cancel}. */
+  cancel(): void {
+    native().cancel(this.#id)
+  }
+
+  /** As {@link Run.hangUp}. */
+  hangUp(side: Side): void {
+    native().hangUp(this.#id, side === 'sink')
+  }
 }
 
 /** Two connected sockets to be joined. */
@@ -155,8 +183,9 @@ function native(): NativeEngine {
 
 /** `direction`: which of a bridge's. */
 function follow(running: NativeEngine, id: number, direction: 0 | 1): Run {
-  const ended = new Promise<Outcome>((resolve) => pending.set(id, resolve))
-  holdProcess()
+  const ended = new Promise<Outcome>((settle) => {
+    awaitEnd(id, { settle })
+  })
   let bytes = 0
   return {
     ended,
@@ -170,12 +199,17 @@ function follow(running: NativeEngine, id: number, direction: 0 | 1): Run {
   }
 }
 
+function awaitEnd(id: number, waiting: Waiting): void {
+  pending.set(id, waiting)
+  holdProcess()
+}
+
 function settle(endings: NativeEnding[]): void {
   for (const ending of endings) {
-    const resolve = pending.get(ending.id)
+    const waiting = pending.get(ending.id)
     pending.delete(ending.id)
-    resolve?.(translate(ending))
     letGoOfProcess()
+    waiting?.settle(translate(ending))
   }
 }
 

@@ -3,9 +3,9 @@
 
 import type { Socket } from 'node:net'
 import type { Readable, Writable } from 'node:stream'
-import { start, type Job, type Outcome, type Run } from './engine.js'
+import { Running, type Job, type Outcome } from './engine.js'
 import { countReadPast } from './endpoint/receive.js'
-import { lend } from './endpoint/socket.js'
+import { lendTo, takeBack } from './endpoint/socket.js'
 import { closed } from './endpoint/wait.js'
 import {
   abortError,
@@ -15,7 +15,7 @@ import {
   type Mechanism,
   type TransferError,
 } from './errors.js'
-import { countAlso } from './node-internals.js'
+import { countAfter, countWhile, type Past } from './node-internals.js'
 import { watch, type ProgressReport } from './pulse.js'
 
 /** How a transfer went. */
@@ -60,50 +60,103 @@ export class Declined extends Error {
   }
 }
 
-/** Moves bytes until the source ends or the length is reached. */
-export async function move(job: Move): Promise<TransferResult> {
-  const { moved = 0, signal, onProgress, total } = job
-  if (signal?.aborted) throw abortError(signal, { bytes: moved })
-  const run = start(job)
-  const release = hold(job, run)
-  const outcome = await run.ended
-  release(outcome)
-  const { failure, declined, residual } = outcome
-  const refused = declined !== undefined || (failure !== undefined && isRefusal(failure))
-  if (residual && job.putBack?.(residual, refused)) outcome.residual = undefined
-  const done = moved + outcome.bytes
-  if (outcome.failure) throw explain(outcome, outcome.failure, done, job)
-  onProgress?.(total === undefined ? { bytes: done } : { bytes: done, total })
-  return { bytes: done, mechanism: outcome.mechanism, fallbacks: outcome.fallbacks }
+/** Who is told how a {@link Moving} went. */
+export interface Settled {
+  resolve(result: TransferResult): void
+  reject(error: unknown): void
 }
 
-/** Keeps the streams for the engine while it runs, and has them tell the truth. Returns how to let go of them. */
-function hold(job: Move, run: Run): (outcome: Outcome) => void {
-  const { sourceSocket, socket, reader, writer, moved = 0, head, signal, onProgress, total } = job
-  const giveBack =
-    socket &&
-    lend(socket, () => {
-      run.hangUp('sink')
-    })
+/** Moves bytes until the source ends or the length is reached. */
+export function move(job: Move): Promise<TransferResult> {
+  return new Promise((resolve, reject) => {
+    moveFor(job, { resolve, reject })
+  })
+}
+
+/** The same without a promise of its own: what waits for a slow reader is one object. Throws where nothing begins. */
+export function moveFor(job: Move, settled: Settled): void {
+  const { moved = 0, signal } = job
+  if (signal?.aborted) throw abortError(signal, { bytes: moved })
+  new Moving(job, settled).hold()
+}
+
+class Moving extends Running {
+  readonly #job: Move
+  readonly #settled: Settled
+  #written: Past | undefined
+  #release: ((outcome: Outcome) => void) | undefined
+  #unwatch: (() => void) | undefined
+
+  constructor(job: Move, settled: Settled) {
+    super(job)
+    this.#job = job
+    this.#settled = settled
+  }
+
+  /** Keeps the streams for the engine while it runs, and has them tell the truth. */
+  hold(): void {
+    const { sourceSocket, socket, reader, writer, signal } = this.#job
+    if (socket !== undefined) {
+      lendTo(socket, this)
+      this.#written = countWhile(socket, 'bytesWritten', this)
+    }
+    if (sourceSocket ?? reader ?? writer ?? signal) this.#release = heed(this, this.#job)
+    this.#unwatch = look(this, this.#job)
+  }
+
+  override settle(outcome: Outcome): void {
+    try {
+      this.#letGo(outcome)
+      this.#settled.resolve(conclude(outcome, this.#job))
+    } catch (error) {
+      this.#settled.reject(error)
+    }
+  }
+
+  #letGo(outcome: Outcome): void {
+    this.#unwatch?.()
+    this.#release?.(outcome)
+    countAfter(this.#written, outcome.bytes)
+    if (this.#job.socket !== undefined) takeBack(this.#job.socket)
+  }
+}
+
+/** Ends a run with what it is for. Returns how to end that. */
+function heed(run: Moving, { sourceSocket, reader, writer, head, signal }: Move): (outcome: Outcome) => void {
+  const cancel = (): void => {
+    run.cancel()
+  }
   const onClose = (): void => {
     run.hangUp('source')
   }
   sourceSocket?.once('close', onClose)
-  const fixRead = sourceSocket && countReadPast(sourceSocket, head?.length ?? 0, run.bytes)
-  const countWritten = socket && countAlso(socket, 'bytesWritten', run.bytes)
-  const sockets = [sourceSocket, socket].filter((one) => one !== undefined)
-  const unwatch = watch(() => moved + run.bytes(), { onProgress, total, told: moved, sockets })
-  signal?.addEventListener('abort', run.cancel)
-  for (const stream of [reader, writer]) stream?.once('close', run.cancel)
+  const fixRead = sourceSocket && countReadPast(sourceSocket, head?.length ?? 0, () => run.bytes())
+  signal?.addEventListener('abort', cancel)
+  for (const stream of [reader, writer]) stream?.once('close', cancel)
   return (outcome) => {
-    signal?.removeEventListener('abort', run.cancel)
-    for (const stream of [reader, writer]) stream?.off('close', run.cancel)
-    unwatch()
+    signal?.removeEventListener('abort', cancel)
+    for (const stream of [reader, writer]) stream?.off('close', cancel)
     fixRead?.(outcome)
-    countWritten?.(outcome.bytes)
     sourceSocket?.off('close', onClose)
-    giveBack?.()
   }
+}
+
+/** Reports its progress, and keeps timeouts from firing. Returns how to end that. */
+function look(run: Moving, { sourceSocket, socket, moved = 0, onProgress, total }: Move): () => void {
+  const sockets = [sourceSocket, socket].filter((one) => one !== undefined)
+  return watch(() => moved + run.bytes(), { onProgress, total, told: moved, sockets })
+}
+
+/** What came of it, for who asked for it; throws where it failed. */
+function conclude(outcome: Outcome, job: Move): TransferResult {
+  const { moved = 0, onProgress, total } = job
+  const { failure, declined, residual, mechanism, fallbacks } = outcome
+  const refused = declined !== undefined || (failure !== undefined && isRefusal(failure))
+  if (residual && job.putBack?.(residual, refused)) outcome.residual = undefined
+  const bytes = moved + outcome.bytes
+  if (failure) throw explain(outcome, failure, bytes, job)
+  onProgress?.(total === undefined ? { bytes } : { bytes, total })
+  return { bytes, mechanism, fallbacks }
 }
 
 function explain(outcome: Outcome, failure: TransferError, bytes: number, job: Move): Error {

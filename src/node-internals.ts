@@ -166,34 +166,47 @@ export function keepsProcess(socket: Socket): boolean {
 type Counter = 'bytesRead' | 'bytesWritten'
 
 /** Bytes that moved past a socket's handle: by what is over, and by what is under way. */
-interface Past {
+export interface Past {
   done: number
-  running: (() => number) | undefined
+  running: Counted | undefined
 }
 
-const pasts = new WeakMap<object, Record<Counter, Past>>()
+/** What moves bytes and counts them. */
+interface Counted {
+  bytes(): number
+}
+
+const pasts = { bytesRead: new WeakMap<object, Past>(), bytesWritten: new WeakMap<object, Past>() }
 
 /** Has the socket's own counter include what moves past it, until the function that is returned fixes the number. */
 export function countAlso(socket: Socket, counter: Counter, moved: () => number): (bytes: number) => void {
-  const handle = (socket as unknown as PrivateSocket)._handle
-  if (!handle) return () => undefined
-  const past = (pasts.get(handle) ?? extend(handle))[counter]
-  past.running = moved
+  const past = countWhile(socket, counter, { bytes: moved })
   return (bytes) => {
-    past.done += bytes
-    past.running = undefined
+    countAfter(past, bytes)
   }
 }
 
+/** The same while something runs, without a function made for it. {@link countAfter} fixes the number. */
+export function countWhile(socket: Socket, counter: Counter, running: Counted): Past | undefined {
+  const handle = (socket as unknown as PrivateSocket)._handle
+  if (!handle) return undefined
+  const past = pasts[counter].get(handle) ?? extend(handle, counter)
+  past.running = running
+  return past
+}
+
+/** Ends {@link countWhile}. */
+export function countAfter(past: Past | undefined, bytes: number): void {
+  if (past === undefined) return
+  past.done += bytes
+  past.running = undefined
+}
+
 /** The counters of a socket are accessors that cannot be replaced; those of its handle, which they read, can. */
-function extend(handle: PrivateHandle): Record<Counter, Past> {
-  const past = {
-    bytesRead: { done: 0, running: undefined },
-    bytesWritten: { done: 0, running: undefined },
-  }
-  Object.defineProperty(handle, 'bytesRead', accessors.bytesRead)
-  Object.defineProperty(handle, 'bytesWritten', accessors.bytesWritten)
-  pasts.set(handle, past)
+function extend(handle: PrivateHandle, counter: Counter): Past {
+  const past: Past = { done: 0, running: undefined }
+  Object.defineProperty(handle, counter, accessors[counter])
+  pasts[counter].set(handle, past)
   return past
 }
 
@@ -204,9 +217,9 @@ function accessor(counter: Counter): PropertyDescriptor & ThisType<object> {
   return {
     configurable: true,
     get() {
-      const past = pasts.get(this)?.[counter]
+      const past = pasts[counter].get(this)
       const own = Reflect.get(Object.getPrototypeOf(this) as object, counter, this) as number
-      return own + (past?.done ?? 0) + (past?.running?.() ?? 0)
+      return own + (past?.done ?? 0) + (past?.running?.bytes() ?? 0)
     },
   }
 }

@@ -7,6 +7,7 @@ import { Socket } from 'node:net'
 import {
   checkDeclaredLength,
   declareLength,
+  endGuarded,
   guard,
   isBodyless,
   isGone,
@@ -169,21 +170,21 @@ test('calls that a guard keeps come after the end, in their order', (t) => {
   }
   const res = new Recorded(new IncomingMessage(new Socket()))
   const own = Object.getOwnPropertyNames(res)
-  const end = guard(res)
+  guard(res)
   t.false(res.write('a', 'latin1'))
   t.is(res.end('b'), res)
   t.deepEqual(calls, [])
-  end()
+  endGuarded(res)
   t.deepEqual(calls, [['end'], ['write', 'a', 'latin1'], ['end', 'b']])
   t.deepEqual(Object.getOwnPropertyNames(res), own)
 })
 
 test('what a guard keeps is gone with the connection', (t) => {
   const res = response()
-  const end = guard(res)
+  guard(res)
   res.end('kept')
   res.req.socket.destroy()
-  end()
+  endGuarded(res)
   t.false(res.writableEnded)
 })
 

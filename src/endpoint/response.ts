@@ -134,27 +134,45 @@ export function closed(bytes: number, cause?: unknown): TransferError {
   return zcioError('ERR_STREAM_PREMATURE_CLOSE', message, { bytes, side: 'sink', cause })
 }
 
+/** Calls that were kept, where there were any. */
+const kept = new WeakMap<ServerResponse, (() => void)[]>()
+
 /**
  * Keeps calls of `write` and `end` for later: made while the body is under way, they would lengthen it, or finish a
- * response that has none yet. Returns how to end the response. What was kept then meets an ended response, as with
- * streams; with the connection gone, so is what was kept.
+ * response that has none yet.
  */
-export function guard(res: ServerResponse): () => void {
-  const kept: (() => void)[] = []
+export function guard(res: ServerResponse): void {
+  // The same functions for all: those of its own would be half a KiB for each slow reader.
+  Object.assign(res, { write: keepWrite, end: keepEnd })
+}
+
+/**
+ * Ends a response that is guarded. What was kept then meets an ended response, as with streams; with the connection
+ * gone, so is what was kept.
+ */
+export function endGuarded(res: ServerResponse): void {
   const own = res as { write?: unknown; end?: unknown }
-  own.write = (...args: [string]): boolean => {
-    kept.push(() => res.write(...args))
-    return false
-  }
-  own.end = (...args: []): ServerResponse => {
-    kept.push(() => res.end(...args))
-    return res
-  }
-  return () => {
-    delete own.write
-    delete own.end
-    if (isGone(res)) return
-    res.end()
-    for (const call of kept) call()
-  }
+  delete own.write
+  delete own.end
+  const calls = kept.get(res) ?? []
+  kept.delete(res)
+  if (isGone(res)) return
+  res.end()
+  for (const call of calls) call()
+}
+
+function keepWrite(this: ServerResponse, ...args: [string]): boolean {
+  keep(this, () => this.write(...args))
+  return false
+}
+
+function keepEnd(this: ServerResponse, ...args: []): ServerResponse {
+  keep(this, () => this.end(...args))
+  return this
+}
+
+function keep(res: ServerResponse, call: () => void): void {
+  const calls = kept.get(res)
+  if (calls === undefined) kept.set(res, [call])
+  else calls.push(call)
 }

@@ -20,8 +20,14 @@ export function refusedSocket(socket: Socket): string | undefined {
   return undefined
 }
 
-/** Streams that are lent, whose next transfer has to wait its turn. */
-const lent = new WeakSet<Writable>()
+/** Who writes on a socket that is lent. */
+export interface Borrower {
+  /** JavaScript has destroyed it. */
+  hangUp(side: 'sink'): void
+}
+
+/** Streams that are lent, whose next transfer has to wait its turn, and to whom, where that is to be told of its end. */
+const lent = new WeakMap<Writable, Borrower | undefined>()
 
 /** Whether a transfer is writing on this stream, or about to. */
 export function isLent(stream: Writable): boolean {
@@ -40,22 +46,38 @@ export async function quiet(socket: Socket, signal?: AbortSignal): Promise<void>
 
 /** Keeps the socket for the engine; `onClose` is called should JavaScript destroy it. Returns how to give it back. */
 export function lend(socket: Socket, onClose: () => void): () => void {
-  lent.add(socket)
-  socket.cork()
-  socket.once('close', onClose)
+  lendTo(socket, { hangUp: onClose })
   return () => {
-    socket.off('close', onClose)
-    lent.delete(socket)
-    socket.uncork()
+    takeBack(socket)
   }
 }
 
-/** Marks a stream as lent, which it stays until the function that is returned is called. */
-export function occupy(stream: Writable): () => void {
-  lent.add(stream)
-  return () => {
-    lent.delete(stream)
-  }
+/** The same without a function made for it, which a slow reader would keep. {@link takeBack} gives it back. */
+export function lendTo(socket: Socket, borrower: Borrower): void {
+  lent.set(socket, borrower)
+  socket.cork()
+  socket.on('close', tellBorrower)
+}
+
+/** Gives back what {@link lendTo} has lent. */
+export function takeBack(socket: Socket): void {
+  socket.off('close', tellBorrower)
+  lent.delete(socket)
+  socket.uncork()
+}
+
+function tellBorrower(this: Socket): void {
+  lent.get(this)?.hangUp('sink')
+}
+
+/** Marks a stream as lent, until {@link vacate}. */
+export function occupy(stream: Writable): void {
+  lent.set(stream, undefined)
+}
+
+/** Ends {@link occupy}. */
+export function vacate(stream: Writable): void {
+  lent.delete(stream)
 }
 
 /**
@@ -63,7 +85,7 @@ export function occupy(stream: Writable): () => void {
  * wants it ended. Returns how to release it.
  */
 export function reserve(stream: Writable, onEnd?: () => void): (first?: () => void) => void {
-  lent.add(stream)
+  lent.set(stream, undefined)
   const release = keepEnd(stream, onEnd)
   return (first) => {
     lent.delete(stream)

@@ -19,7 +19,8 @@ import type { ProgressReport } from '../pulse.js'
 import { closeFile, exclusively, lookAt, lookNow, openFile, type Body } from './body.js'
 import { respondByStream } from './respond-by-stream.js'
 import type { Response } from './response.js'
-import { busy, checkUnended, finish, isReady, sendBody, settled } from './send-body.js'
+import { busy, checkUnended, isReady, sendBody, settled } from './send-body.js'
+import { finish } from './send-rest.js'
 
 /** Options of {@link respondWithFile}. */
 export interface RespondOptions {
@@ -60,11 +61,25 @@ export function respondWithFile(
   return traced(trace, () => respondWith(res, file, options))
 }
 
-async function respondWith(
+function respondWith(
   res: ServerResponse | Http2ServerResponse,
   file: string | FileHandle | number,
   options: RespondOptions | undefined,
 ): Promise<TransferResult> {
+  try {
+    const response = check(res, options)
+    const sending =
+      res instanceof ServerResponse
+        ? (respondAtOnce(res, file, response) ?? finish(res, respond(res, file, response)))
+        : finish(res, respondByHttp2(file, response))
+    return sending instanceof Promise ? sending : Promise.resolve(sending)
+  } catch (thrown) {
+    const error = thrown as Error
+    return Promise.reject(error)
+  }
+}
+
+function check(res: Response['res'], options: RespondOptions | undefined): Response {
   const checked = checkOptions(options, OPTIONS)
   const range = checkRange(checked.start, checked.end)
   const signal = checkSignal('options.signal', checked.signal)
@@ -73,12 +88,7 @@ async function respondWith(
     throw invalidType('res', 'a ServerResponse', res)
   checkUnended(res, signal)
   if (isLent(res)) throw busy()
-  const response = { res, range, signal, onProgress }
-  const sending =
-    res instanceof ServerResponse
-      ? (respondAtOnce(res, file, response) ?? respond(res, file, response))
-      : respondByHttp2(file, response)
-  return sending instanceof Promise ? finish(res, sending) : sending
+  return { res, range, signal, onProgress }
 }
 
 /** The short ways, where nothing has to be waited for. */

@@ -1,7 +1,6 @@
 // The sending half of a response whose body is a file: the head, then the body, each as short a way as its size allows.
 //
-// When a response's turn comes and what becomes of its errors is decided here too; which file, and what its head says,
-// is the callers'.
+// When a response's turn comes is decided here too; which file, and what its head says, is the callers'.
 
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -10,23 +9,21 @@ import {
   checkDeclaredLength,
   closed,
   composeHead,
-  guard,
   isBodyless,
   isGone,
   refusedBody,
   refusedResponse,
   socketOf,
 } from '../endpoint/response.js'
-import { isLent, isQuiet, occupy, quiet } from '../endpoint/socket.js'
-import { abortError, zcioError, type Fallback, type Mechanism, type TransferError } from '../errors.js'
-import { move, truncated, type TransferResult } from '../move.js'
+import { isLent, isQuiet, quiet } from '../endpoint/socket.js'
+import { abortError, zcioError, type Fallback } from '../errors.js'
+import type { TransferResult } from '../move.js'
 import { descriptorOf, markHeadSent, pendingHead } from '../node-internals.js'
 import { countBytes, countEnd, countStart } from '../stats.js'
 import { BODY, closeFile, HEAD_ROOM, scratch, type Body } from './body.js'
 import { respondByStream } from './respond-by-stream.js'
 import type { Response } from './response.js'
-
-const NO_FALLBACKS: readonly never[] = []
+import { done, finish, sendRest } from './send-rest.js'
 
 /** Whether a response that is not refused can be sent now: its turn has come, and nothing is queued before it. */
 export function isReady(res: ServerResponse): boolean {
@@ -55,25 +52,9 @@ export function busy(): Error {
   return zcioError('ERR_ZCIO_BUSY', 'this response is already being sent; await that first')
 }
 
-/** Keeps other files from a response that is being sent; whatever its socket says, it says that the client is gone. */
-export async function finish(
-  res: Response['res'],
-  sending: Promise<TransferResult>,
-): Promise<TransferResult> {
-  const release = occupy(res)
-  try {
-    return await sending
-  } catch (error) {
-    const { code, side, bytes } = error as TransferError
-    if (side !== 'sink' || code === 'ERR_STREAM_PREMATURE_CLOSE') throw error
-    throw closed(bytes, error)
-  } finally {
-    release()
-  }
-}
-
 /**
- * Sends head and body on a socket that is {@link isReady | ready}, and ends the response. `fields` are the whole of the
+ * Sends head and body on a socket that is {@link isReady | ready}, and ends the response; until then it is
+ * {@link finish | kept}. `fields` are the whole of the
  * head beside its status, where nobody has set a header.
  */
 export function sendBody(
@@ -110,11 +91,11 @@ function sendNoBody(res: ServerResponse, body: Body): TransferResult {
 
 /** Sends them through Node's streams, and says why: `refused`. */
 export function sendByNode(body: Body, response: Response, refused: string): Promise<TransferResult> {
-  if (!body.read) return respondByStream(response, body, refused)
+  if (!body.read) return finish(response.res, respondByStream(response, body, refused))
   closeFile(body)
   // What is in the scratch buffer is gone with the next request.
   const content = Buffer.from(scratch.subarray(BODY, BODY + body.length))
-  return respondByStream(response, body, refused, content)
+  return finish(response.res, respondByStream(response, body, refused, content))
 }
 
 /** Head and body lie side by side in the scratch buffer: one call. */
@@ -160,14 +141,6 @@ function sendInline(socket: Socket, body: Body): number {
   return sent
 }
 
-function done({ length }: Body, { onProgress }: Response, mechanism: Mechanism): TransferResult {
-  countStart(NO_FALLBACKS)
-  countEnd(true)
-  if (mechanism === 'read_write') countBytes(mechanism, length)
-  onProgress?.({ bytes: length, total: length })
-  return { bytes: length, mechanism, fallbacks: NO_FALLBACKS }
-}
-
 /** Sends the head and what follows it in the scratch buffer; returns what the socket did not take. */
 function sendScratch(
   res: ServerResponse,
@@ -183,53 +156,4 @@ function sendScratch(
   const sent = from === to ? 0 : Math.max(0, binding().send(descriptorOf(socket), scratch, from, to, more))
   markHeadSent(res)
   return from + sent === to ? undefined : Buffer.from(scratch.subarray(from + sent, to))
-}
-
-/** What the socket did not take at once: of the scratch buffer by Node, of the file by the engine. */
-async function sendRest(
-  res: ServerResponse,
-  socket: Socket,
-  body: Body,
-  response: Response,
-  moved: number,
-  unsent: Buffer | undefined,
-): Promise<TransferResult> {
-  const end = guard(res)
-  try {
-    if (unsent !== undefined) {
-      socket.write(unsent)
-      await quiet(socket, response.signal)
-    }
-    if (socket.destroyed) throw closed(moved)
-    if (body.read) return done(body, response, 'read_write')
-    const result = await moveRest(socket, body, response, moved)
-    if (result.bytes < body.length) throw truncated(result.bytes, body.length)
-    return result
-  } catch (error) {
-    // The head has promised a length that cannot be kept: the client must not take what follows for the rest.
-    socket.destroy()
-    throw error
-  } finally {
-    closeFile(body)
-    end()
-  }
-}
-
-function moveRest(socket: Socket, body: Body, response: Response, moved: number): Promise<TransferResult> {
-  const moving = move({
-    source: body.fd,
-    sink: descriptorOf(socket),
-    start: body.start + moved,
-    length: body.length - moved,
-    fallback: true,
-    snapshot: false,
-    isSinkSocket: true,
-    socket,
-    moved,
-    signal: response.signal,
-    onProgress: response.onProgress,
-    total: body.length,
-  })
-  closeFile(body)
-  return moving
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import vary from 'vary'
 import type { TransferResult } from '../../move.js'
 import { closeFile, cut, WHOLE, type Body } from '../body.js'
-import { finish, sendBody, sendByNode } from '../send-body.js'
+import { sendBody, sendByNode } from '../send-body.js'
 import { refuse, report, type Exchange } from './exchange.js'
 import type { Candidate, Head } from './candidate.js'
 import { headOf, judge, type Verdict } from './head.js'
@@ -21,7 +21,7 @@ export function sendFile(exchange: Exchange, candidate: Candidate, body: Body, r
     throw error
   }
   if (!(sending instanceof Promise)) return
-  finish(exchange.res, sending).catch((error: unknown) => {
+  sending.catch((error: unknown) => {
     report(exchange, error)
   })
 }

@@ -1,0 +1,102 @@
+// What a response is while it waits for its client: kept from other calls, cheap, and as it was before when it is over.
+
+import test, { type ExecutionContext } from 'ava'
+import type { ServerResponse } from 'node:http'
+import { getHeapStatistics, setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { respondWithFile } from 'zcio/http'
+import { makeFile, sha256 } from '../helpers/files.js'
+import { serve, type Handler } from '../helpers/http-server.js'
+import { until } from '../helpers/wait.js'
+
+const MiB = 1024 * 1024
+const file = makeFile(4 * MiB)
+
+test('a call that was kept and then throws is told, and the response is whole', async (t) => {
+  const server = await serve(
+    t,
+    (res) => {
+      const sending = respondWithFile(res, file.path)
+      t.false(res.write(5))
+      return sending
+    },
+    { unix: true },
+  )
+  const client = await server.connect()
+  for (let i = 0; i < 2; i++) {
+    t.is((await client.get()).hash, sha256(file.bytes))
+    t.is((await server.outcome(i)).error?.code, 'ERR_INVALID_ARG_TYPE')
+  }
+})
+
+test('nothing of it is left on the response and on its socket', async (t) => {
+  const look = (res: ServerResponse): number[] => {
+    const own = ['write', 'end'].filter((name) => Object.hasOwn(res, name))
+    return [own.length, res.req.socket.listeners('close').length, res.req.socket.writableCorked]
+  }
+  const seen: number[][] = []
+  const server = await serve(
+    t,
+    async (res) => {
+      seen.push(look(res))
+      const sending = respondWithFile(res, file.path)
+      seen.push(look(res))
+      const result = await sending
+      seen.push(look(res))
+      return result
+    },
+    { unix: true },
+  )
+  const client = await server.connect()
+  for (let i = 0; i < 2; i++) {
+    t.is((await client.get()).hash, sha256(file.bytes))
+    t.is((await server.outcome(i)).value?.mechanism, 'sendfile')
+  }
+  // Node's own listener, of the response, has gone by then.
+  t.deepEqual(seen.slice(0, 3), [
+    [0, 2, 0],
+    [2, 3, 1],
+    [0, 1, 0],
+  ])
+  t.deepEqual(seen.slice(3), seen.slice(0, 3))
+})
+
+test.serial('a client that does not read costs less than 2 KiB of heap beyond its connection', async (t) => {
+  const bare = await heapOf(t, (res) => {
+    res.setHeader('Content-Length', file.bytes.length)
+    res.flushHeaders()
+    return new Promise(() => undefined)
+  })
+  const waiting = await heapOf(t, (res) => respondWithFile(res, file.path))
+  t.true(waiting - bare < 2048, `${waiting - bare} bytes`)
+})
+
+/** What each of some clients that do not read adds to the heap, their own ends included. */
+async function heapOf(t: ExecutionContext, handler: Handler): Promise<number> {
+  const clients = 100
+  const server = await serve(t, handler, { unix: true })
+  const stall = async (): Promise<number> => {
+    const before = server.outcomes.length
+    for (let i = 0; i < clients; i++) (await server.connect()).request()
+    await until('all to be under way', () => server.outcomes.length === before + clients)
+    return settledHeap()
+  }
+  // The first time everything is made that is made once.
+  const before = await stall()
+  return ((await stall()) - before) / clients
+}
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
+
+/** What is in use when nothing is left to collect: compiled code, for one, is given up only after a while. */
+async function settledHeap(): Promise<number> {
+  let used = Infinity
+  await until('the heap to be settled', () => {
+    const before = used
+    collect()
+    used = getHeapStatistics().used_heap_size
+    return Math.abs(used - before) < 1024
+  })
+  return used
+}

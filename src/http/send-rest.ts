@@ -1,0 +1,168 @@
+// What is left of a response when its head has gone and the socket is full, or the file is not in memory: it waits for
+// the client and the disk, while JavaScript serves others.
+//
+// A server has thousands of these at once, for slow readers: so each is one object and one promise, without functions
+// of its own.
+
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { closed, endGuarded, guard } from '../endpoint/response.js'
+import { occupy, quiet, vacate } from '../endpoint/socket.js'
+import type { Mechanism, TransferError } from '../errors.js'
+import { moveFor, truncated, type Move, type Settled, type TransferResult } from '../move.js'
+import { descriptorOf } from '../node-internals.js'
+import { countBytes, countEnd, countStart } from '../stats.js'
+import { closeFile, type Body } from './body.js'
+import type { Response } from './response.js'
+
+/** What the socket did not take at once: of the scratch buffer by Node, of the file by the engine. */
+export function sendRest(
+  res: ServerResponse,
+  socket: Socket,
+  body: Body,
+  response: Response,
+  moved: number,
+  unsent: Buffer | undefined,
+): Promise<TransferResult> {
+  occupy(res)
+  guard(res)
+  return new Promise((resolve, reject) => {
+    const rest = new Rest(res, socket, body, response, resolve, reject)
+    if (unsent === undefined) rest.send(moved)
+    else sendFirst(rest, socket, unsent, moved, response.signal)
+  })
+}
+
+function sendFirst(
+  rest: Rest,
+  socket: Socket,
+  unsent: Buffer,
+  moved: number,
+  signal: AbortSignal | undefined,
+): void {
+  socket.write(unsent)
+  quiet(socket, signal).then(
+    () => {
+      rest.send(moved)
+    },
+    (error: unknown) => {
+      rest.reject(error)
+    },
+  )
+}
+
+/** A body on its way, in one object beside its promise: a server has thousands that wait for slow readers. */
+class Rest implements Settled {
+  readonly #res: ServerResponse
+  readonly #socket: Socket
+  readonly #body: Body
+  readonly #response: Response
+  readonly #resolve: (result: TransferResult) => void
+  readonly #reject: (error: unknown) => void
+
+  constructor(
+    res: ServerResponse,
+    socket: Socket,
+    body: Body,
+    response: Response,
+    resolve: (result: TransferResult) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#res = res
+    this.#socket = socket
+    this.#body = body
+    this.#response = response
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  send(moved: number): void {
+    const body = this.#body
+    try {
+      if (this.#socket.destroyed) throw closed(moved)
+      if (body.read) {
+        this.resolve(done(body, this.#response, 'read_write'))
+        return
+      }
+      moveFor(jobOf(this.#socket, body, this.#response, moved), this)
+      closeFile(body)
+    } catch (error) {
+      this.reject(error)
+    }
+  }
+
+  resolve(result: TransferResult): void {
+    const { length } = this.#body
+    if (result.bytes < length) this.reject(truncated(result.bytes, length))
+    else if (this.#end()) this.#resolve(result)
+  }
+
+  reject(error: unknown): void {
+    // The head has promised a length that cannot be kept: the client must not take what follows for the rest.
+    this.#socket.destroy()
+    if (this.#end()) this.#reject(asClosed(error))
+  }
+
+  /** Ends the response; a call of JavaScript's that was kept may be one that throws. */
+  #end(): boolean {
+    try {
+      closeFile(this.#body)
+      endGuarded(this.#res)
+      return true
+    } catch (error) {
+      this.#reject(error)
+      return false
+    } finally {
+      vacate(this.#res)
+    }
+  }
+}
+
+function jobOf(socket: Socket, body: Body, response: Response, moved: number): Move {
+  return {
+    source: body.fd,
+    sink: descriptorOf(socket),
+    start: body.start + moved,
+    length: body.length - moved,
+    fallback: true,
+    snapshot: false,
+    isSinkSocket: true,
+    socket,
+    moved,
+    signal: response.signal,
+    onProgress: response.onProgress,
+    total: body.length,
+  }
+}
+
+/** What becomes of a response that never reached the engine. */
+export function done({ length }: Body, { onProgress }: Response, mechanism: Mechanism): TransferResult {
+  countStart(NO_FALLBACKS)
+  countEnd(true)
+  if (mechanism === 'read_write') countBytes(mechanism, length)
+  onProgress?.({ bytes: length, total: length })
+  return { bytes: length, mechanism, fallbacks: NO_FALLBACKS }
+}
+
+/** Keeps other files from a response that is being sent. */
+export async function finish(
+  res: Response['res'],
+  sending: Promise<TransferResult>,
+): Promise<TransferResult> {
+  occupy(res)
+  try {
+    return await sending
+  } catch (error) {
+    throw asClosed(error)
+  } finally {
+    vacate(res)
+  }
+}
+
+/** Whatever its socket says of a response, it says that the client is gone. */
+function asClosed(error: unknown): unknown {
+  const { code, side, bytes } = error as TransferError
+  return side !== 'sink' || code === 'ERR_STREAM_PREMATURE_CLOSE' ? error : closed(bytes, error)
+}
+
+const NO_FALLBACKS: readonly never[] = []
