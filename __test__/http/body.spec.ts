@@ -61,7 +61,7 @@ test('the size is asked when it is sent: a file that has grown is sent as it is 
 })
 
 test('files that are not in memory arrive whole', async (t) => {
-  const files = [1, 4096, 16_384, 16_385, 65_536, 65_537, 5_000_000].map((size) => makeFile(size, 'cold'))
+  const files = [1, 4096, 32_768, 32_769, 65_536, 65_537, 5_000_000].map((size) => makeFile(size, 'cold'))
   const server = await serve(t, (res, req) =>
     respondWithFile(res, files[Number(req.url?.slice(1))]?.path ?? ''),
   )

@@ -9,7 +9,7 @@ import { serve } from '../helpers/http-server.js'
 import { until } from '../helpers/wait.js'
 
 const file = makeFile(4 * 1024 * 1024)
-const sizes = [0, 1, 4096, 16_384, 16_385, 60_000, 65_536, 65_537, 300_000, 2_000_000]
+const sizes = [0, 1, 4096, 32_768, 32_769, 60_000, 65_536, 65_537, 300_000, 2_000_000]
 
 for (const unix of [false, true]) {
   const kind = unix ? 'a unix socket' : 'TCP'

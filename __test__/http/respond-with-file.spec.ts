@@ -144,13 +144,17 @@ for (const [way, size] of Object.entries(ways)) {
   })
 }
 
-test('a small file that is in memory is read and sent with its head', async (t) => {
-  const file = makeFile(16 * 1024, 'small', memory())
-  const server = await serveFile(t, file.path)
-  const client = await server.connect()
-  t.is((await client.get()).hash, sha256(file.bytes))
-  const { value } = await server.outcome()
-  t.is(value?.mechanism, 'read_write')
+test('a small file that is in memory is read and sent with its head, a larger one goes by the kernel', async (t) => {
+  for (const [size, mechanism] of [
+    [32 * 1024, 'read_write'],
+    [32 * 1024 + 1, 'sendfile'],
+  ] as const) {
+    const file = makeFile(size, 'small', memory())
+    const server = await serveFile(t, file.path)
+    const client = await server.connect()
+    t.is((await client.get()).hash, sha256(file.bytes))
+    t.is((await server.outcome()).value?.mechanism, mechanism)
+  }
 })
 
 test('a response that has ended takes no file', async (t) => {

@@ -40,8 +40,14 @@ export interface Range {
 /** Where the body begins in the scratch buffer; the head is put right before it, so that both leave in one call. */
 export const BODY = 16 * 1024
 
+/**
+ * A body of so many bytes is read, not sent by reference: measured with all that both ways need, reading and sending
+ * what was read costs a fifth less than sendfile up to here, and from 64 KiB on nothing less.
+ */
+const SMALL = 32 * 1024
+
 /** One read of a small file, and its head. Used and done with inside one turn of the event loop. */
-export const scratch = Buffer.allocUnsafeSlow(2 * BODY)
+export const scratch = Buffer.allocUnsafeSlow(BODY + SMALL)
 
 /** What there may be for a path beneath a root: {@link lookBeneath}. */
 export interface Place {
