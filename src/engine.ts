@@ -2,6 +2,7 @@
 //
 // One native Engine per JavaScript thread, made by the first transfer.
 
+import { AsyncResource } from 'node:async_hooks'
 import { constants as os } from 'node:os'
 import { binding, type NativeEnding, type NativeEngine, type NativeSink } from './binding.js'
 import {
@@ -75,13 +76,17 @@ interface Waiting {
   settle(outcome: Outcome): void
 }
 
-/** A transfer between two descriptors, in one object: a server has thousands that wait for slow readers. */
-export abstract class Running implements Waiting {
+/**
+ * A transfer between two descriptors, in one object: a server has thousands that wait for slow readers. It ends in the
+ * asynchronous context that it was started in, as if it had been awaited there.
+ */
+export abstract class Running extends AsyncResource implements Waiting {
   readonly #id: number
   #bytes = 0
 
   /** Starts it. */
   constructor(job: Job) {
+    super('ZcioTransfer')
     this.#id = native().start(
       job.source,
       job.sink,
@@ -97,8 +102,14 @@ export abstract class Running implements Waiting {
     awaitEnd(this.#id, this)
   }
 
-  /** Called once, never before the constructor has returned. */
-  abstract settle(outcome: Outcome): void
+  /** Called once, never before the constructor has returned. Must not throw. */
+  protected abstract ended(outcome: Outcome): void
+
+  settle(outcome: Outcome): void {
+    this.runInAsyncScope(() => {
+      this.ended(outcome)
+    })
+  }
 
   /** As {@link Run.bytes}. */
   bytes(): number {

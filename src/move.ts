@@ -104,7 +104,7 @@ class Moving extends Running {
     this.#unwatch = look(this, this.#job)
   }
 
-  override settle(outcome: Outcome): void {
+  protected override ended(outcome: Outcome): void {
     try {
       this.#letGo(outcome)
       this.#settled.resolve(conclude(outcome, this.#job))

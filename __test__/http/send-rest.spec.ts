@@ -1,6 +1,7 @@
 // What a response is while it waits for its client: kept from other calls, cheap, and as it was before when it is over.
 
 import test, { type ExecutionContext } from 'ava'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { ServerResponse } from 'node:http'
 import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -59,6 +60,25 @@ test('nothing of it is left on the response and on its socket', async (t) => {
     [0, 1, 0],
   ])
   t.deepEqual(seen.slice(3), seen.slice(0, 3))
+})
+
+test('who listens for the end of the response hears of it in the context of the request', async (t) => {
+  const context = new AsyncLocalStorage<number>()
+  const seen: (number | undefined)[] = []
+  let request = 0
+  const server = await serve(
+    t,
+    (res) =>
+      context.run(++request, () => {
+        res.on('finish', () => seen.push(context.getStore()))
+        return respondWithFile(res, file.path)
+      }),
+    { unix: true },
+  )
+  const client = await server.connect()
+  for (let i = 0; i < 2; i++) t.is((await client.get()).hash, sha256(file.bytes))
+  await until('both to be told', () => seen.length === 2)
+  t.deepEqual(seen, [1, 2])
 })
 
 test.serial('a client that does not read costs less than 2 KiB of heap beyond its connection', async (t) => {
