@@ -37,9 +37,10 @@ export interface FanOutOptions {
    */
   end?: boolean
   /**
-   * Go on without a sink that has accepted nothing of what there is for so long, in ms: it is destroyed, and its
-   * `error` is ETIMEDOUT, whatever `onSinkError` says. With the last one left, it rejects with that error. While the
-   * source gives nothing, nobody is late. Default: 0, wait for the slowest as long as it takes.
+   * Go on without a sink that has accepted nothing of what there is for so long, in ms: it gets no more, its `error`
+   * is ETIMEDOUT, whatever `onSinkError` says, and it is destroyed when the fan-out ends; destroy it sooner where that
+   * takes long. With the last one left, it rejects with that error. While the source gives nothing, nobody is late.
+   * Default: 0, wait for the slowest as long as it takes.
    */
   sinkTimeout?: number
   /** A sink that fails ends it all (`'abort'`, default), or is left out with its `error`, as long as there is another. */
