@@ -1,4 +1,5 @@
-//! Values that cross between JavaScript and Rust; the only file of the binding with `unsafe`.
+//! Values that cross between JavaScript and Rust, and how a function is exported by hand; the only file of the binding
+//! with `unsafe`.
 //!
 //! Numbers arrive validated: TypeScript has checked type, sign and range, and says so better than could be said here.
 

@@ -10,7 +10,7 @@ use crate::kernel::Linux;
 use crate::pool::Plumbing;
 use crate::sys::{self, Errno, Events, Fd, Interest, SpliceFlags};
 
-use super::outcome::{Cause, Failure, Patience, Side};
+use super::outcome::{Cause, Failure, Patience, Side, may_raise};
 use super::{Task, Turn, residency};
 
 /// A system call that moves bytes from a source to a sink, and its arguments. An offset of `None` is the
@@ -284,16 +284,6 @@ impl Call<'_> {
             residency::remember(&Linux::new(), &self.source);
         }
     }
-}
-
-/// Of an ending: as [`sys::may_raise`] of the call that it came from.
-pub(super) fn may_raise(asked: usize, ending: &Result<usize, Failure>) -> bool {
-    let result = match ending {
-        Ok(moved) => Ok(*moved),
-        Err(Failure { cause: Cause::System { errno, .. }, .. }) => Err(*errno),
-        Err(_) => return false,
-    };
-    sys::may_raise(asked, result)
 }
 
 pub(super) fn own(end: Endpoint<Fd<'_>>) -> Result<Endpoint<Fd<'static>>, Failure> {

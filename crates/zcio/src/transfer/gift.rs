@@ -12,8 +12,8 @@ use crate::kernel::Linux;
 use crate::pool::Plumbing;
 use crate::sys::{self, Errno, Fd, Interest, Pages, SpliceFlags};
 
-use super::call::{may_raise, own};
-use super::outcome::{Cause, Failure, Patience, Side};
+use super::call::own;
+use super::outcome::{Cause, Failure, Patience, Side, may_raise};
 use super::{Task, Turn};
 
 /// What is waited for at one end of a pipe, and what is put into it then.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::endpoint::Refusal;
 pub use crate::mechanism::Mechanism;
-use crate::sys::Errno;
+use crate::sys::{self, Errno};
 
 /// An end of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -182,4 +182,14 @@ pub enum Patience {
     None,
     /// A disk: a worker of the disk pool, or a thread that belongs to the transfer.
     Disk,
+}
+
+/// Of an ending: as [`sys::may_raise`] of the call that it came from.
+pub(super) fn may_raise(asked: usize, ending: &Result<usize, Failure>) -> bool {
+    let result = match ending {
+        Ok(moved) => Ok(*moved),
+        Err(Failure { cause: Cause::System { errno, .. }, .. }) => Err(*errno),
+        Err(_) => return false,
+    };
+    sys::may_raise(asked, result)
 }
