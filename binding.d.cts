@@ -77,6 +77,9 @@ export declare class Engine {
  */
 export declare function allocPages(length: number): Buffer | number | null
 
+/** Blocks SIGPIPE and SIGXFSZ on this thread until `endQuiet`, which has to follow, has been called as often. */
+export declare function beginQuiet(): void
+
 /** `FIONREAD`. */
 export declare function buffered(pipe: Descriptor): number
 
@@ -91,6 +94,9 @@ export declare function detach(memory: ArrayBuffer): void
 
 /** `fcntl(F_DUPFD_CLOEXEC)`: another descriptor of the same open file, or a negative errno. */
 export declare function duplicate(descriptor: Descriptor): number
+
+/** Delivers what the application's own calls have raised meanwhile. */
+export declare function endQuiet(): void
 
 /** The file systems that have a name here. */
 export declare function fileSystems(): Array<string>

@@ -14,23 +14,26 @@ export type NativeCalls = import('#binding').Calls
 export type NativeCallEnding = import('#binding').NativeCallEnding
 export type NativeCallFailure = import('#binding').NativeCallFailure
 
-/** What the binding exports by hand. Each returns bytes moved, or a negative errno. */
+/**
+ * What the binding exports by hand. Each returns bytes moved, or a negative errno. A negative offset is the
+ * descriptor's own position.
+ */
 interface Primitives {
-  sendfile: (sink: number, source: number, offset: Bytes | null, count: Bytes) => number
+  sendfile: (sink: number, source: number, offset: Bytes, count: Bytes) => number
   splice: (
     source: number,
-    sourceOffset: Bytes | null,
+    sourceOffset: Bytes,
     sink: number,
-    sinkOffset: Bytes | null,
+    sinkOffset: Bytes,
     length: Bytes,
     flags: number,
   ) => number
   tee: (source: number, sink: number, length: Bytes, flags: number) => number
   copyFileRange: (
     source: number,
-    sourceOffset: Bytes | null,
+    sourceOffset: Bytes,
     sink: number,
-    sinkOffset: Bytes | null,
+    sinkOffset: Bytes,
     length: Bytes,
   ) => number
 }
@@ -63,7 +66,8 @@ function once(): Native | Error {
 function load(): Native | Error {
   if (process.platform !== 'linux') return new Error(`it needs Linux, and this is ${process.platform}`)
   try {
-    const native = createRequire(import.meta.url)('#binding') as Native
+    // A copy, since the exports of an addon are a dictionary, in which V8 looks every function up again.
+    const native = { ...(createRequire(import.meta.url)('#binding') as Native) }
     if (native.isFirstThread()) applyEnvironment(native)
     return native
   } catch (error) {

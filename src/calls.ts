@@ -4,9 +4,10 @@
 // and pages.ts'.
 
 import { constants as os } from 'node:os'
-import { binding, type NativeCallEnding, type NativeCallFailure, type NativeCalls } from './binding.js'
+import type { NativeCallEnding, NativeCallFailure, NativeCalls } from './binding.js'
 import { systemError, zcioError, type Side } from './errors.js'
 import { holdProcess, letGoOfProcess } from './hold-process.js'
+import { quietBinding } from './quiet.js'
 
 /** What a call is made on: a descriptor, or an object that has one, which is kept from the collector meanwhile. */
 type End = number | { readonly fd: number }
@@ -31,7 +32,8 @@ export function make(
   ends: readonly End[],
   attempt: (calls: NativeCalls, id: number) => Answer,
 ): number | Promise<number> {
-  native ??= new (binding().Calls)(settle)
+  const { Calls } = quietBinding()
+  native ??= new Calls(settle)
   lastId = (lastId + 1) >>> 0
   const id = lastId
   const answer = attempt(native, id)

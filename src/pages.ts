@@ -12,6 +12,7 @@ import { descriptor } from './endpoint/classify.js'
 import { invalidType, invalidValue, outOfRange, systemError, zcioError } from './errors.js'
 import { checkBoolean, checkOptions } from './options.js'
 import { checkFlags, moved, type Descriptor } from './primitives.js'
+import { quietBinding } from './quiet.js'
 
 /** Options of {@link vmsplice} and {@link vmspliceSync}. */
 export interface VmspliceOptions {
@@ -108,7 +109,8 @@ function checkArguments(
 }
 
 function once(fd: number, buffers: Buffer[], flags: number, isReader: boolean): number {
-  return isReader ? binding().vmspliceRead(fd, buffers, flags) : binding().vmsplice(fd, buffers, flags)
+  const native = quietBinding()
+  return isReader ? native.vmspliceRead(fd, buffers, flags) : native.vmsplice(fd, buffers, flags)
 }
 
 function giveAll(pipe: Descriptor, fd: number, buffers: Buffer[], flags: number): number | Promise<number> {
@@ -123,7 +125,7 @@ function giveAll(pipe: Descriptor, fd: number, buffers: Buffer[], flags: number)
 function giveNow(fd: number, buffers: Buffer[], flags: number): number {
   for (const buffer of buffers) checkWhole(buffer)
   checkRoom(fd, buffers)
-  const count = moved(binding().vmsplice(fd, buffers, flags), 'vmsplice')
+  const count = moved(quietBinding().vmsplice(fd, buffers, flags), 'vmsplice')
   takeAway(buffers)
   return count
 }

@@ -7,6 +7,7 @@ import { cancelCalls } from './calls.js'
 import { invalidType, outOfRange, systemError } from './errors.js'
 import { checkBoolean, checkOptions } from './options.js'
 import { moved } from './primitives.js'
+import { quietBinding } from './quiet.js'
 
 /** Options of {@link Pipe}. */
 export interface PipeOptions {
@@ -125,7 +126,7 @@ export class Pipe implements Disposable {
 
   /** Copies bytes into the pipe: write(2). Throws EAGAIN where it is full, EPIPE where nobody reads. */
   writeSync(buffer: Uint8Array): number {
-    return moved(binding().write(opened(this.writer, 'write'), bytesOf(buffer)), 'write')
+    return moved(quietBinding().write(opened(this.writer, 'write'), bytesOf(buffer)), 'write')
   }
 
   /** Closes both ends, and rejects the calls that wait on them with ECANCELED; again does nothing. */

@@ -3,11 +3,11 @@
 // The synchronous ones make the call and throw as `fs.*Sync` throws, EAGAIN included. The others make it as soon as it
 // can be made without waiting. Both move what one call moves; anything longer is `transfer`.
 
-import { binding } from './binding.js'
 import { make } from './calls.js'
 import { descriptor } from './endpoint/classify.js'
 import { invalidType, outOfRange, systemError } from './errors.js'
 import { checkBytes, type Bytes } from './options.js'
+import { quietBinding } from './quiet.js'
 
 /** A descriptor, or an object that has one: a `FileHandle`, an end of a `Pipe`. */
 export type Descriptor = number | { readonly fd: number }
@@ -117,7 +117,10 @@ export function sendfileSync(
 ): number {
   const to = descriptor('sink', sink)
   const from = descriptor('source', source)
-  return moved(binding().sendfile(to, from, optional('offset', offset), required('count', count)), 'sendfile')
+  return moved(
+    quietBinding().sendfile(to, from, optional('offset', offset), required('count', count)),
+    'sendfile',
+  )
 }
 
 /**
@@ -139,7 +142,7 @@ export function spliceSync(
   const to = descriptor('sink', sink)
   const [here, there] = [optional('sourceOffset', sourceOffset), optional('sinkOffset', sinkOffset)]
   return moved(
-    binding().splice(from, here, to, there, required('length', length), checkFlags(flags)),
+    quietBinding().splice(from, here, to, there, required('length', length), checkFlags(flags)),
     'splice',
   )
 }
@@ -153,7 +156,7 @@ export function spliceSync(
 export function teeSync(source: Descriptor, sink: Descriptor, length: Bytes, flags = 0): number {
   const from = descriptor('source', source)
   const to = descriptor('sink', sink)
-  return moved(binding().tee(from, to, required('length', length), checkFlags(flags)), 'tee')
+  return moved(quietBinding().tee(from, to, required('length', length), checkFlags(flags)), 'tee')
 }
 
 /**
@@ -172,7 +175,10 @@ export function copyFileRangeSync(
   const from = descriptor('source', source)
   const to = descriptor('sink', sink)
   const [here, there] = [optional('sourceOffset', sourceOffset), optional('sinkOffset', sinkOffset)]
-  return moved(binding().copyFileRange(from, here, to, there, required('length', length)), 'copy_file_range')
+  return moved(
+    quietBinding().copyFileRange(from, here, to, there, required('length', length)),
+    'copy_file_range',
+  )
 }
 
 /** The count of a call, or the error it failed with. */
@@ -190,8 +196,9 @@ export function checkFlags(flags: unknown): number {
   return flags
 }
 
-function optional(name: string, offset: unknown): Bytes | null {
-  return offset === null ? null : required(name, offset)
+/** As the binding takes it: negative for the descriptor's own position. */
+function optional(name: string, offset: unknown): Bytes {
+  return offset === null ? -1 : required(name, offset)
 }
 
 function required(name: string, value: unknown): Bytes {

@@ -10,7 +10,17 @@ export type Rule = (files: Files) => string[]
 
 /** Lowest first: a module may import from its own row and from those above it, never in a circle. */
 const TYPESCRIPT = [
-  ['errors', 'binding', 'diagnostics', 'hold-process', 'node-internals', 'options', 'settings', 'stats'],
+  [
+    'errors',
+    'binding',
+    'diagnostics',
+    'hold-process',
+    'node-internals',
+    'options',
+    'quiet',
+    'settings',
+    'stats',
+  ],
   ['calls', 'capabilities', 'configure', 'engine', 'meter', 'pulse'],
   ['endpoint'],
   ['primitives', 'pipe', 'pages', 'fallback', 'move'],

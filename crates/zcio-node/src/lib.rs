@@ -24,5 +24,6 @@ mod plan;
 mod port;
 mod primitives;
 mod probe;
+mod quiet;
 mod stats;
 mod transfer;

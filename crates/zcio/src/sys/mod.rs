@@ -57,7 +57,9 @@ pub use readlink::readlinkat;
 pub use reflink::{reflink, reflink_range};
 pub use seek::{seek_by, seek_data, seek_hole, seek_position, seek_to};
 pub use sendfile::{MAX_COUNT, sendfile};
-pub use signal::{block_all_signals, may_raise, without_signals, without_signals_if, without_signals_of};
+pub use signal::{
+    Quiet, block_all_signals, may_raise, without_signals, without_signals_if, without_signals_of,
+};
 pub use socket::{
     How, ReceiveFlags, SendFlags, SocketDomain, SocketType, is_listening, is_tcp, receive, send,
     send_vectored, set_tcp_cork, set_tcp_nodelay, shutdown, socket_domain, socket_type, take_error,

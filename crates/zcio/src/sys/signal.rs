@@ -3,6 +3,8 @@
 //! Decides that splice and sendfile, which have no `MSG_NOSIGNAL`, can never kill or call on a
 //! process that uses them. On which threads and around which calls, is the drivers'.
 
+use std::cell::Cell;
+use std::marker::PhantomData;
 use std::ptr;
 
 use nix::errno::Errno as NixErrno;
@@ -32,20 +34,18 @@ pub fn block_all_signals() {
 ///
 /// Both are sent to the thread that made the call, so blocking them here keeps them here. One that
 /// was pending before is left pending; one that another process sends in this very moment is lost.
-/// Three system calls.
+/// Three system calls, one where the thread is [`Quiet`].
 pub fn without_signals<T>(call: impl FnOnce() -> T) -> T {
-    let _quiet = Quiet::begin();
+    let _swallowing = Swallowing::begin();
     call()
 }
 
 /// The same, mostly one system call cheaper: `call` says with its result whether a signal may have been raised, and
 /// only then is one looked for. See [`may_raise`].
 pub fn without_signals_if<T>(call: impl FnOnce() -> (T, bool)) -> T {
-    let mut quiet = Quiet::begin();
+    let mut swallowing = Swallowing::begin();
     let (result, raised) = call();
-    if !raised {
-        quiet.swallowed = None;
-    }
+    swallowing.is_needed = raised;
     result
 }
 
@@ -71,37 +71,93 @@ pub const fn may_raise(asked: usize, result: Result<usize>) -> bool {
     }
 }
 
-/// Restores the thread when it goes, also when the call panics.
-struct Quiet {
-    mask_before: SigSet,
-    /// What is looked for afterwards. An option, since nix compares sets signal by signal.
-    swallowed: Option<SigSet>,
+thread_local! {
+    static STATE: Cell<State> = const { Cell::new(State { keepers: 0, was_blocked: false }) };
+    static MASK_BEFORE: Cell<Option<SigSet>> = const { Cell::new(None) };
+}
+
+/// Of this thread.
+#[derive(Clone, Copy)]
+struct State {
+    /// How many keep it quiet.
+    keepers: usize,
+    /// Whether one of our signals was blocked before the first of them came, so that it can have been pending.
+    was_blocked: bool,
+}
+
+/// A thread on which SIGPIPE and SIGXFSZ are blocked for as long as this lives, so that the calls in between need not
+/// do it one by one: [`without_signals`] and its like then cost nothing, unless there is a signal to swallow.
+///
+/// What the application's own calls raise meanwhile is delivered afterwards, except a signal that one of ours raises
+/// too: of two that are pending the kernel keeps one, and that is swallowed.
+#[derive(Debug)]
+pub struct Quiet {
+    /// It is this thread's.
+    _not_send: PhantomData<*const ()>,
 }
 
 impl Quiet {
-    fn begin() -> Self {
-        let mut swallowed = SigSet::empty();
-        swallowed.add(Signal::SIGPIPE);
-        swallowed.add(Signal::SIGXFSZ);
-        let mask_before = block(&swallowed);
-        for signal in [Signal::SIGPIPE, Signal::SIGXFSZ] {
-            // Only what was blocked before can have been pending before: the rest saves the call.
-            if mask_before.contains(signal) && pending().contains(signal) {
-                swallowed.remove(signal);
-            }
+    /// One system call, none where the thread is quiet already.
+    #[must_use]
+    pub fn begin() -> Self {
+        let mut state = STATE.get();
+        if state.keepers == 0 {
+            let mask = block(&ours());
+            state.was_blocked = OURS.into_iter().any(|signal| mask.contains(signal));
+            MASK_BEFORE.set(Some(mask));
         }
-        Self { mask_before, swallowed: Some(swallowed) }
+        state.keepers += 1;
+        STATE.set(state);
+        Self { _not_send: PhantomData }
     }
 }
 
+/// The last one restores the thread, also when a call panics.
 impl Drop for Quiet {
     fn drop(&mut self) {
-        if let Some(swallowed) = &self.swallowed {
-            while take_pending(swallowed) {}
+        let state = STATE.get();
+        STATE.set(State { keepers: state.keepers - 1, ..state });
+        if state.keepers == 1
+            && let Some(mask) = MASK_BEFORE.take()
+        {
+            let restored = mask.thread_set_mask();
+            debug_assert!(restored.is_ok(), "a mask that was in force is refused: {restored:?}");
         }
-        let restored = self.mask_before.thread_set_mask();
-        debug_assert!(restored.is_ok(), "a mask that was in force is refused: {restored:?}");
     }
+}
+
+/// Takes what has been raised out of the pending signals when it goes, and then ends its [`Quiet`].
+struct Swallowing {
+    is_needed: bool,
+    /// What was pending before, and stays.
+    spared: Option<SigSet>,
+    _quiet: Quiet,
+}
+
+impl Swallowing {
+    fn begin() -> Self {
+        let quiet = Quiet::begin();
+        let spared = STATE.get().was_blocked.then(pending);
+        Self { is_needed: true, spared, _quiet: quiet }
+    }
+}
+
+impl Drop for Swallowing {
+    fn drop(&mut self) {
+        if !self.is_needed {
+            return;
+        }
+        let is_spared = |signal| self.spared.is_some_and(|spared| spared.contains(signal));
+        let signals = OURS.into_iter().filter(|&signal| !is_spared(signal)).collect();
+        while take_pending(&signals) {}
+    }
+}
+
+/// What a call that moves bytes may raise.
+const OURS: [Signal; 2] = [Signal::SIGPIPE, Signal::SIGXFSZ];
+
+fn ours() -> SigSet {
+    OURS.into_iter().collect()
 }
 
 /// Blocks `signals` besides those that are, and returns the mask as it was.

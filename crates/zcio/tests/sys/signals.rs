@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use zcio::sys::{self, Errno, SpliceFlags};
+use zcio::sys::{self, Errno, Quiet, SpliceFlags};
 
 use crate::support::{bytes, content, file};
 
@@ -98,6 +98,30 @@ fn quiet_within_quiet_is_as_quiet() {
         assert!(is_blocked(libc::SIGPIPE));
     });
     assert!(!is_pending(libc::SIGPIPE) && !is_blocked(libc::SIGPIPE));
+}
+
+#[test]
+fn a_quiet_thread_is_restored_by_the_last_who_keeps_it() {
+    let (first, last) = (Quiet::begin(), Quiet::begin());
+    drop(first);
+    assert!(is_blocked(libc::SIGPIPE) && is_blocked(libc::SIGXFSZ));
+    sys::without_signals(|| assert!(is_blocked(libc::SIGPIPE)));
+    assert!(is_blocked(libc::SIGPIPE) && is_blocked(libc::SIGXFSZ));
+    drop(last);
+    assert!(!is_blocked(libc::SIGPIPE) && !is_blocked(libc::SIGXFSZ));
+}
+
+#[test]
+fn a_quiet_thread_keeps_the_signals_of_its_own_calls() {
+    let quiet = Quiet::begin();
+    assert_eq!(sys::without_signals(|| sys::write(broken_pipe(), b"x")), Err(Errno::PIPE));
+    assert!(!is_pending(libc::SIGPIPE));
+    assert_eq!(sys::write(broken_pipe(), b"x"), Err(Errno::PIPE));
+    assert_eq!(sys::without_signals_of(1, || Ok(1)), Ok(1));
+    assert!(is_pending(libc::SIGPIPE));
+    drop(quiet);
+    // Ignored by the test's process: gone as soon as it is let through.
+    assert!(!is_pending(libc::SIGPIPE));
 }
 
 #[test]
