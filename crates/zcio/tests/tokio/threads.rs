@@ -1,6 +1,7 @@
 //! On which thread a task has its turns: what can wait on a disk never has one on the executor's.
 
 use std::collections::HashSet;
+use std::io::Seek;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::Instant;
@@ -97,19 +98,23 @@ fn copies_between_files_are_made_on_blocking_threads() {
 #[test]
 fn what_is_not_in_memory_is_sent_from_blocking_threads() {
     let source = file(&bytes(3_000_001));
-    source.sync_all().unwrap();
-    sys::advise_dontneed(&source, 0, 0).unwrap();
     let lives_in_memory = Linux::new().lives_in_memory(&sys::duplicate(&source).unwrap().into());
-
-    let (sink, peer) = socket();
-    let received = receive(peer);
-    let (task, turns) = observe(sys::duplicate(source).unwrap(), sys::duplicate(sink).unwrap());
-    runtime().block_on(zcio::tokio::drive(task)).unwrap();
-    assert_same(&received.join().unwrap(), &bytes(3_000_001));
-    let patient = threads(&turns, Patience::Disk);
-    assert!(!patient.contains(&thread::current().id()));
-    assert_eq!(patient.is_empty(), lives_in_memory);
-    assert_eq!(threads(&turns, Patience::None), HashSet::from([thread::current().id()]));
+    // What the kernel is busy with stays in memory, and a fast disk has it there at once: then it was as good as warm.
+    let is_sent_cold = || {
+        source.sync_all().unwrap();
+        (&source).rewind().unwrap();
+        sys::advise_dontneed(&source, 0, 0).unwrap();
+        let (sink, peer) = socket();
+        let received = receive(peer);
+        let (task, turns) = observe(sys::duplicate(&source).unwrap(), sys::duplicate(sink).unwrap());
+        runtime().block_on(zcio::tokio::drive(task)).unwrap();
+        assert_same(&received.join().unwrap(), &bytes(3_000_001));
+        let patient = threads(&turns, Patience::Disk);
+        assert!(!patient.contains(&thread::current().id()));
+        assert_eq!(threads(&turns, Patience::None), HashSet::from([thread::current().id()]));
+        !patient.is_empty()
+    };
+    assert_eq!((0..10).any(|_| is_sent_cold()), !lives_in_memory);
 }
 
 #[test]
