@@ -39,9 +39,14 @@ use request::{Refused, settle};
 use route::Pair;
 pub use task::{Task, Turn};
 
-/// The most one call moves to something that is not a file, and one turn of a transfer: one call's worth keeps a
+/// The most one call moves from a file to something else, and one turn of such a transfer: one call's worth keeps a
 /// fast receiver from holding its thread (nginx stops at 2 MiB for the same reason).
 const TURN: u64 = 1 << 20;
+
+/// The most one turn moves from what is not a file: until there is no more, mostly. What is left in a socket's queue has
+/// left the processor's caches when the next turn comes, and queues grow while they wait: for 1 GB over 16 connections
+/// through one thread, turns of 1 MiB took 0.4 to 0.9 s of CPU from run to run, and these 0.4.
+const STREAM_TURN: u64 = 4 << 20;
 
 /// The most one call copies between files: some 10 ms, so that progress and abort are prompt, and the call's own
 /// cost is nothing.
@@ -140,7 +145,7 @@ impl<K: Kernel> Transfer<K> {
     /// Makes the calls of one turn.
     pub fn advance(&mut self, plumbing: &Plumbing<K>, patience: Patience) -> Step {
         let kernel = &plumbing.kernel;
-        let mut turn = if self.is_between_files() { FILE_TURN } else { TURN };
+        let mut turn = self.most_of_a_turn();
         let mut calls = CALLS;
         // Invariant: what has been taken from the source and not reached the sink is in `flow`, and nowhere else.
         loop {
@@ -172,6 +177,14 @@ impl<K: Kernel> Transfer<K> {
             if let Err((cause, side)) = ended {
                 return Step::End(Err(self.stop(plumbing, cause, side)));
             }
+        }
+    }
+
+    fn most_of_a_turn(&self) -> u64 {
+        match (self.flow.source.facts.kind, self.flow.sink.facts.kind) {
+            (Kind::File, Kind::File) => FILE_TURN,
+            (Kind::File, _) => TURN,
+            _ => STREAM_TURN,
         }
     }
 
