@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 use crate::endpoint::Endpoint;
 use crate::kernel::Linux;
 use crate::pool::Plumbing;
-use crate::sys::{self, Events, Fd, PollFd};
+use crate::sys::{self, Events, Fd, PollFd, Quiet};
 use crate::transfer::{
     Bridge, BridgeEnding, Cause, Ending, Failure, FanOut, FanOutEnding, FanOutRequest, Patience, Request,
     Side, Task, Transfer, Turn,
 };
+
+use super::take_turn;
 
 /// Moves everything from `source`, from where it stands, to `sink`, by the best means the kernel offers, and
 /// returns when the last byte is accepted. Neither descriptor is closed, nor are its flags changed.
@@ -64,9 +66,9 @@ pub(super) fn refused((cause, end): (Cause, Option<usize>)) -> Failure {
 /// Gives a task its turns until it ends, waiting with `poll(2)` for the ends it names whenever it cannot go on.
 pub fn drive<'fd, T: Task<Linux<'fd>>>(mut task: T) -> T::Ending {
     let plumbing = Plumbing::default();
+    let _quiet = Quiet::begin();
     loop {
-        // A sink that is gone must be an error in the result, not a signal in the caller's process.
-        match sys::without_signals(|| task.turn(&plumbing, Patience::Disk)) {
+        match take_turn(&mut task, &plumbing, Patience::Disk) {
             Turn::Again | Turn::Disk => {}
             Turn::Wait => {
                 if let Err(errno) = wait(&mut task) {

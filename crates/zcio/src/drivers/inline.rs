@@ -2,10 +2,10 @@
 
 use crate::kernel::Linux;
 use crate::pool::Plumbing;
-use crate::sys;
+use crate::sys::Quiet;
 use crate::transfer::{Cause, Patience, Task, Turn};
 
-use super::reactor;
+use super::{reactor, take_turn};
 
 /// Gives a task turns for as long as it can go on without waiting for anything, and returns how it ended, if it did.
 /// One that goes on where the [`Reactor`](super::reactor::Reactor) is at work ends with [`Cause::Busy`]: it
@@ -15,18 +15,12 @@ pub fn attempt<'fd, T: Task<Linux<'fd>>>(task: &mut T) -> Option<T::Ending> {
     if reactor::is_busy(task) {
         return Some(task.give_up(&plumbing, Cause::Busy, None));
     }
-    // A sink that is gone must be an error in the result, not a signal in the caller's process.
-    sys::without_signals_if(|| {
-        loop {
-            match task.turn(&plumbing, Patience::None) {
-                Turn::Again => {}
-                // Nothing was moved, or it would not have to wait.
-                Turn::Wait | Turn::Disk => return (None, false),
-                Turn::End(ending) => {
-                    let raised = task.may_have_raised(&ending);
-                    return (Some(ending), raised);
-                }
-            }
+    let _quiet = Quiet::begin();
+    loop {
+        match take_turn(task, &plumbing, Patience::None) {
+            Turn::Again => {}
+            Turn::Wait | Turn::Disk => return None,
+            Turn::End(ending) => return Some(ending),
         }
-    })
+    }
 }

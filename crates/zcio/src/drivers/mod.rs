@@ -10,3 +10,21 @@ pub mod inline;
 pub mod reactor;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+
+use crate::kernel::Linux;
+use crate::pool::Plumbing;
+use crate::sys;
+use crate::transfer::{Patience, Task, Turn};
+
+/// A turn on a thread of the application, where a sink that is gone must be an error in the result and not a signal.
+fn take_turn<'fd, T: Task<Linux<'fd>> + ?Sized>(
+    task: &mut T,
+    plumbing: &Plumbing<Linux<'fd>>,
+    patience: Patience,
+) -> Turn<T::Ending> {
+    sys::without_signals_if(|| {
+        let turn = task.turn(plumbing, patience);
+        let raised = task.may_have_raised(&turn);
+        (turn, raised)
+    })
+}

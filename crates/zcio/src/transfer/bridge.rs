@@ -165,6 +165,14 @@ impl<K: Kernel> Task<K> for Bridge<K> {
         }
     }
 
+    fn may_have_raised(&self, turn: &Turn<BridgeEnding>) -> bool {
+        match turn {
+            Turn::Wait => false,
+            Turn::End(ending) => ending.failure().is_some(),
+            Turn::Again | Turn::Disk => true,
+        }
+    }
+
     fn ends(&self) -> usize {
         2
     }

@@ -247,9 +247,9 @@ impl<'fd> Task<Linux<'fd>> for Call<'fd> {
         }
     }
 
-    fn may_have_raised(&self, ending: &Self::Ending) -> bool {
+    fn may_have_raised(&self, turn: &Turn<Self::Ending>) -> bool {
         // What moves less for a reason of its own is looked after once more than it had to be.
-        may_raise(self.operation.length(), ending)
+        matches!(turn, Turn::End(ending) if may_raise(self.operation.length(), ending))
     }
 
     fn ends(&self) -> usize {

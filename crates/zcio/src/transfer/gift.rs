@@ -115,9 +115,9 @@ impl<'fd> Task<Linux<'fd>> for Gift<'fd> {
         }
     }
 
-    fn may_have_raised(&self, ending: &Self::Ending) -> bool {
+    fn may_have_raised(&self, turn: &Turn<Self::Ending>) -> bool {
         // Each call holds the pipe's lock all along, so none moves a part and then raises.
-        may_raise(0, ending)
+        matches!(turn, Turn::End(ending) if may_raise(0, ending))
     }
 
     fn ends(&self) -> usize {

@@ -42,8 +42,8 @@ pub trait Task<K: Kernel> {
     where
         Self: Sized;
 
-    /// Whether SIGPIPE or SIGXFSZ may have been raised on the way to this ending.
-    fn may_have_raised(&self, _ending: &Self::Ending) -> bool {
+    /// Whether SIGPIPE or SIGXFSZ may have been raised in this turn.
+    fn may_have_raised(&self, _turn: &Turn<Self::Ending>) -> bool {
         true
     }
 
@@ -105,6 +105,14 @@ impl<K: Kernel> Task<K> for Transfer<K> {
     fn blame_cancel(ending: &mut Ending) {
         if let Err(failure) = ending {
             failure.cause = Cause::Canceled;
+        }
+    }
+
+    fn may_have_raised(&self, turn: &Turn<Ending>) -> bool {
+        match turn {
+            // A sink that has raised one does not want to be waited for, nor does it let all end well.
+            Turn::Wait | Turn::End(Ok(_)) => false,
+            Turn::Again | Turn::Disk | Turn::End(Err(_)) => true,
         }
     }
 

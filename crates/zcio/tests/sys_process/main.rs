@@ -1,16 +1,17 @@
-//! What `zcio::sys` may do to the process it is called in: nothing.
+//! What zcio may do to the process it is called in: nothing.
 //!
 //! Each test runs itself again in a process of its own, which it may change or lose. They are apart
 //! from the others because for a moment a process that is being started holds what others have open.
 
 use std::ffi::c_int;
 use std::io::IoSlice;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
 
 use zcio::sys::{self, Errno, SendFlags, SpliceFlags};
+use zcio::{Cause, FanOutRequest};
 
 const NONBLOCK: SpliceFlags = SpliceFlags::NONBLOCK;
 
@@ -49,6 +50,47 @@ fn a_file_that_grew_too_large_kills_nobody_in_quiet() {
         unreachable!("the same call outside kills");
     };
     assert_died_after_being_alive(&child, libc::SIGXFSZ);
+}
+
+#[test]
+fn whatever_becomes_of_a_sink_kills_nobody() {
+    let Some(child) = in_child("whatever_becomes_of_a_sink_kills_nobody") else {
+        default_action(libc::SIGPIPE);
+        default_action(libc::SIGXFSZ);
+        limit_file_size(100);
+        let failed = |errno, moved, sink: &dyn Fn() -> OwnedFd| {
+            let failure = zcio::transfer(&two_hundred_bytes(), &sink()).unwrap_err();
+            let cause = Cause::System { errno, call: "splice" };
+            assert_eq!((failure.cause, failure.outcome.bytes), (cause, moved));
+            #[cfg(feature = "tokio")]
+            assert_eq!(by_tokio(&two_hundred_bytes(), &sink()).unwrap_err(), failure);
+        };
+        failed(Errno::FBIG, 100, &|| tempfile::tempfile().unwrap().into());
+        failed(Errno::PIPE, 0, &|| sys::pipe().unwrap().1);
+        failed(Errno::PIPE, 0, &|| {
+            let (socket, _peer) = UnixStream::pair().unwrap();
+            socket.set_nonblocking(true).unwrap();
+            socket.into()
+        });
+        let (gone, (_reader, kept)) = (sys::pipe().unwrap().1, sys::pipe().unwrap());
+        let request = FanOutRequest { drop_failed: true, ..FanOutRequest::default() };
+        let ending = zcio::fan_out(&two_hundred_bytes(), &[&gone, &kept], request).unwrap();
+        assert_eq!(ending.sinks.iter().map(|sink| sink.bytes).collect::<Vec<_>>(), [0, 200]);
+        return;
+    };
+    assert!(child.status.success(), "{child:?}");
+}
+
+fn two_hundred_bytes() -> OwnedFd {
+    let (reader, writer) = sys::pipe().unwrap();
+    sys::write(&writer, &[7; 200]).unwrap();
+    reader
+}
+
+#[cfg(feature = "tokio")]
+fn by_tokio(source: &OwnedFd, sink: &OwnedFd) -> zcio::Ending {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(zcio::tokio::transfer(source, sink))
 }
 
 #[test]

@@ -33,13 +33,14 @@ use tokio::task::{spawn_blocking, yield_now};
 use crate::endpoint::Endpoint;
 use crate::kernel::Linux;
 use crate::pool::Plumbing;
-use crate::sys::{self, Fd};
+use crate::sys::Fd;
 use crate::transfer::{
     Bridge, BridgeEnding, Cause, Ending, Failure, FanOut, FanOutEnding, FanOutRequest, Patience, Request,
     Side, Task, Transfer, Turn,
 };
 
 use super::blocking::refused;
+use super::take_turn;
 use watch::Watch;
 
 /// Moves everything from `source`, from where it stands, to `sink`, by the best means the kernel offers.
@@ -161,7 +162,8 @@ async fn run<E: Send + 'static>(task: Shared<E>, stop: impl Future) -> E {
         if let Err((cause, end)) = interrupted.await {
             return lock(&task).give_up(&plumbing, cause, end);
         }
-        let turn = match take_turn(&task, &plumbing, Patience::None) {
+        let turn = take_turn(&mut *lock(&task), &plumbing, Patience::None);
+        let turn = match turn {
             Turn::Disk => take_turn_on_blocking_thread(&task, &plumbing).await,
             turn => turn,
         };
@@ -198,17 +200,12 @@ fn plumbing() -> Arc<Plumbing<Linux<'static>>> {
     })
 }
 
-fn take_turn<E>(task: &Shared<E>, plumbing: &Plumbing<Linux<'static>>, patience: Patience) -> Turn<E> {
-    // A sink that is gone must be an error in the result, not a signal in the caller's process.
-    sys::without_signals(|| lock(task).turn(plumbing, patience))
-}
-
 async fn take_turn_on_blocking_thread<E: Send + 'static>(
     task: &Shared<E>,
     plumbing: &Arc<Plumbing<Linux<'static>>>,
 ) -> Turn<E> {
     let (there, lent) = (Arc::clone(task), Arc::clone(plumbing));
-    match spawn_blocking(move || take_turn(&there, &lent, Patience::Disk)).await {
+    match spawn_blocking(move || take_turn(&mut *lock(&there), &lent, Patience::Disk)).await {
         Ok(turn) => turn,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => resume_unwind(panic),
