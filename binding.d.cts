@@ -52,8 +52,9 @@ export declare class Engine {
    */
   bridge(a: Descriptor, b: Descriptor, aHead: Buffer, bHead: Buffer, idleTimeout: number): number
   /**
-   * Starts a fan-out and returns its id; one ending follows. `sink_timeout`: in ms, 0 for none. `head`: bytes that
-   * were read from the source before, to go first.
+   * Starts a fan-out and returns its id; an ending follows. The ids after it are those of its sinks: one that it
+   * goes on without has an ending of its own, before that. `sink_timeout`: in ms, 0 for none. `head`: bytes that were
+   * read from the source before, to go first.
    */
   fanOut(source: Descriptor, sinks: Array<Descriptor>, start: Offset, length: Offset, dropFailed: boolean, sinkTimeout: number, head?: Buffer | undefined | null): number
   /** Bytes moved so far, of a bridge in this direction; -1 for a transfer that is over. */

@@ -133,6 +133,29 @@ test('a sink that accepts nothing for too long is left out', async (t) => {
   t.true(stuck.destroyed)
 })
 
+for (const why of ['too slow', 'gone'] as const) {
+  test(`who is left out, being ${why}, is destroyed while the others go on`, async (t) => {
+    const [[near, far], [good, goodEnd], [bad, badEnd]] = [
+      await sockets(t),
+      await sockets(t),
+      await sockets(t),
+    ]
+    const over = fanOut(near, [bad, good], { sinkTimeout: 300, onSinkError: 'drop' })
+    const content = pattern(16 << 20)
+    far.write(content)
+    if (why === 'gone') badEnd.resetAndDestroy()
+    t.is(sha256(await take(goodEnd, content.length)), sha256(content))
+    await until('it is destroyed', () => bad.destroyed)
+    if (why === 'too slow') t.true((await received(badEnd)).length < content.length)
+    t.false(near.destroyed || good.destroyed)
+    far.end('more')
+    t.is(String(await received(goodEnd)), 'more')
+    const { bytes: moved, sinks } = await over
+    t.is(moved, content.length + 4)
+    t.is(sinks[0]?.error?.code === 'ETIMEDOUT', why === 'too slow')
+  })
+}
+
 test('an abort leaves open what was to stay so, with what was taken put back', async (t) => {
   const [[near, far], [one, oneEnd], [other]] = [await sockets(t), await sockets(t), await sockets(t)]
   const abort = new AbortController()

@@ -166,25 +166,29 @@ export interface FanOutRun extends Run {
   readonly shutDown: (end: number) => void
 }
 
-/** Starts a fan-out. */
-export function fanOut({
-  source,
-  sinks,
-  start,
-  length,
-  dropFailed,
-  sinkTimeout,
-  head,
-}: FanOutJob): FanOutRun {
+/** Starts a fan-out; `onLeave` is told of a sink, numbered from 0, that it goes on without. */
+export function fanOut(job: FanOutJob, onLeave: (sink: number) => void): FanOutRun {
+  const { source, sinks, start, length, dropFailed, sinkTimeout, head } = job
   const running = native()
   const id = running.fanOut(source, sinks, start, length, dropFailed, sinkTimeout, head)
+  sinks.forEach((_, sink) => {
+    const settle = (): void => {
+      onLeave(sink)
+    }
+    awaitEnd(id + 1 + sink, { settle })
+  })
   const shutDown = (end: number): void => {
     running.shutDown(id, end)
   }
   const accepted = sinks.map(() => 0)
   const bytesOf = (sink: number): number =>
     (accepted[sink] = Math.max(accepted[sink] ?? 0, running.bytesOf(id, sink)))
-  return Object.assign(follow(running, id, 0), { bytesOf, shutDown })
+  const run = follow(running, id, 0, () => {
+    sinks.forEach((_, sink) => {
+      settled(id + 1 + sink)
+    })
+  })
+  return Object.assign(run, { bytesOf, shutDown })
 }
 
 function native(): NativeEngine {
@@ -193,8 +197,12 @@ function native(): NativeEngine {
 }
 
 /** `direction`: which of a bridge's. */
-function follow(running: NativeEngine, id: number, direction: 0 | 1): Run {
-  const ended = new Promise<Outcome>((settle) => {
+function follow(running: NativeEngine, id: number, direction: 0 | 1, onEnd?: () => void): Run {
+  const ended = new Promise<Outcome>((resolve) => {
+    const settle = (outcome: Outcome): void => {
+      onEnd?.()
+      resolve(outcome)
+    }
     awaitEnd(id, { settle })
   })
   let bytes = 0
@@ -216,12 +224,14 @@ function awaitEnd(id: number, waiting: Waiting): void {
 }
 
 function settle(endings: NativeEnding[]): void {
-  for (const ending of endings) {
-    const waiting = pending.get(ending.id)
-    pending.delete(ending.id)
-    letGoOfProcess()
-    waiting?.settle(translate(ending))
-  }
+  for (const ending of endings) settled(ending.id)?.settle(translate(ending))
+}
+
+/** Whoever is to be told of an ending, and waits no more. */
+function settled(id: number): Waiting | undefined {
+  const waiting = pending.get(id)
+  if (pending.delete(id)) letGoOfProcess()
+  return waiting
 }
 
 function translate(ending: NativeEnding): Outcome {

@@ -38,9 +38,9 @@ export interface FanOutOptions {
   end?: boolean
   /**
    * Go on without a sink that has accepted nothing of what there is for so long, in ms: it gets no more, its `error`
-   * is ETIMEDOUT, whatever `onSinkError` says, and it is destroyed when the fan-out ends; destroy it sooner where that
-   * takes long. With the last one left, it rejects with that error. While the source gives nothing, nobody is late.
-   * Default: 0, wait for the slowest as long as it takes.
+   * is ETIMEDOUT, whatever `onSinkError` says, and it is destroyed (a descriptor stays open). With the last one left, it
+   * rejects with that error. While the source gives nothing, nobody is late. Default: 0, wait for the slowest as long as
+   * it takes.
    */
   sinkTimeout?: number
   /** A sink that fails ends it all (`'abort'`, default), or is left out with its `error`, as long as there is another. */
@@ -113,6 +113,7 @@ async function fanOutBetween(from: SourceKind, to: SinkKind[], wanted: Wanted): 
   const lent = await lendMany(from, to, signal, !end)
   if ('refused' in lent) return fanOutByStream(from, to, wanted, lent.refused)
   const files = [from, ...to].filter(({ kind }) => kind === 'file').map(streamOf)
+  const streams = to.map(streamOf)
   const { source, sinks } = lent
   let result: FanOutResult
   try {
@@ -120,6 +121,9 @@ async function fanOutBetween(from: SourceKind, to: SinkKind[], wanted: Wanted): 
       ...wanted,
       files: files.filter((file) => file !== undefined),
       livesOn: !end,
+      onLeave: (sink) => {
+        destroy(streams[sink])
+      },
     })
   } catch (error) {
     release(sinks)

@@ -38,6 +38,8 @@ export interface Spread {
   onSinkError: 'abort' | 'drop'
   signal: AbortSignal | undefined
   onProgress: ((report: ProgressReport) => void) | undefined
+  /** Told of a sink that the others go on without, when they do. */
+  onLeave: (sink: number) => void
 }
 
 /** Gives every sink all bytes of the source, up to what the shortest head among them has declared. */
@@ -45,7 +47,7 @@ export async function spread({ source, sinks }: LentMany, how: Spread): Promise<
   const { signal, onProgress, sinkTimeout, onSinkError } = how
   // It may have been aborted while the ends were lent: then nobody would hear of it any more.
   if (signal?.aborted) throw giveBackHead(source, abortError(signal, { bytes: 0 }), how.livesOn)
-  const run = engine.fanOut({
+  const job = {
     source: source.fd,
     sinks: sinks.map(({ fd }) => fd),
     start: source.start,
@@ -53,7 +55,8 @@ export async function spread({ source, sinks }: LentMany, how: Spread): Promise<
     dropFailed: onSinkError === 'drop',
     sinkTimeout,
     head: source.head,
-  })
+  }
+  const run = engine.fanOut(job, how.onLeave)
   const letGo = hold(run, source, sinks, how)
   const outcome = await run.ended
   for (const release of letGo) release(outcome)

@@ -61,6 +61,8 @@ pub enum Over {
     Transfer(Ending),
     /// Of a fan-out.
     FanOut(FanOutEnding),
+    /// Of a sink that a fan-out goes on without.
+    Sink(SinkEnding),
 }
 
 impl Over {
@@ -69,6 +71,7 @@ impl Over {
         match self {
             Self::Transfer(ending) => transfer(id, ending),
             Self::FanOut(ending) => fan_out(id, ending),
+            Self::Sink(ending) => left_out(id, ending),
         }
     }
 }
@@ -108,6 +111,22 @@ fn fan_out(id: u32, ending: FanOutEnding) -> NativeEnding {
         side: side.map(Side::name),
         residual: residual(taken),
         sinks: Some(sinks.into_iter().map(sink).collect()),
+    }
+}
+
+fn left_out(id: u32, ending: SinkEnding) -> NativeEnding {
+    let NativeSink { bytes, mechanism, failure, errno, detail } = sink(ending);
+    NativeEnding {
+        id,
+        bytes,
+        mechanism,
+        fallbacks: Vec::new(),
+        failure,
+        errno,
+        detail,
+        side: Some(Side::Sink.name()),
+        residual: None,
+        sinks: None,
     }
 }
 

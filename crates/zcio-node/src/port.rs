@@ -47,8 +47,8 @@ impl<E: Send + 'static, N: ToNapiValue + 'static> Port<E, N> {
     /// What to call with an ending, on whatever thread: `deliver` posts it, unless the environment is gone by then.
     pub fn receiver<T>(
         self: &Arc<Self>,
-        deliver: impl FnOnce(&Self, T) + Send + 'static,
-    ) -> impl FnOnce(T) + Send + 'static {
+        deliver: impl Fn(&Self, T) + Send + 'static,
+    ) -> impl Fn(T) + Send + 'static {
         let port = Arc::downgrade(self);
         move |ending| {
             if let Some(port) = port.upgrade() {

@@ -12,7 +12,7 @@ use napi::{Env, Result};
 use napi_derive::napi;
 use zcio::{
     Bridge, BridgeEnding, Cause, Endpoint, Failure, FanOut, FanOutRequest, Linux, Mechanism, Reactor,
-    Request, Side, Transfer,
+    Request, Side, SinkEnding, Transfer,
 };
 
 use crate::convert::{Descriptor, Offset, exact};
@@ -94,8 +94,9 @@ impl Engine {
         id
     }
 
-    /// Starts a fan-out and returns its id; one ending follows. `sink_timeout`: in ms, 0 for none. `head`: bytes that
-    /// were read from the source before, to go first.
+    /// Starts a fan-out and returns its id; an ending follows. The ids after it are those of its sinks: one that it
+    /// goes on without has an ending of its own, before that. `sink_timeout`: in ms, 0 for none. `head`: bytes that were
+    /// read from the source before, to go first.
     #[napi]
     #[allow(clippy::too_many_arguments, reason = "an object would cost more than the call")]
     pub fn fan_out(
@@ -109,10 +110,11 @@ impl Engine {
         head: Option<BufferSlice>,
     ) -> u32 {
         let id = self.take_id();
+        let sink_ids = sinks.iter().map(|_| self.take_id()).collect();
         let sink_timeout = (sink_timeout > 0.0).then(|| Duration::from_secs_f64(sink_timeout / 1e3));
         let request = FanOutRequest { start: start.0, length: length.0, drop_failed, sink_timeout };
         let head = head.map_or_else(Vec::new, |head| head.to_vec());
-        if let Err(mut failure) = self.submit_fan_out(id, &source, &sinks, request, &head) {
+        if let Err(mut failure) = self.submit_fan_out(id, sink_ids, &source, &sinks, request, &head) {
             failure.outcome.residual = head;
             self.port.post(id, Over::Transfer(Err(failure)));
         }
@@ -166,6 +168,7 @@ impl Engine {
     fn submit_fan_out(
         &self,
         id: u32,
+        sink_ids: Vec<u32>,
         source: &Descriptor,
         sinks: &[Descriptor],
         request: FanOutRequest,
@@ -176,6 +179,10 @@ impl Engine {
             sinks.iter().map(|sink| own_end(sink, Side::Sink)).collect::<std::result::Result<_, _>>()?;
         let refused = |(cause, _)| Failure::early(cause, None);
         let task = FanOut::new(source, sinks, request).map_err(refused)?.with_head(head.to_vec());
+        let on_leave = self.port.receiver(move |port, (sink, ending): (usize, SinkEnding)| {
+            port.post(sink_ids[sink], Over::Sink(ending));
+        });
+        let task = task.on_leave(move |sink, ending| on_leave((sink, ending)));
         let reactor = reactor()?;
         let on_end = self.port.receiver(move |port, ending| port.post(id, Over::FanOut(ending)));
         let mut tickets = self.port.tickets();

@@ -32,8 +32,17 @@ fn end(fd: &impl AsFd) -> Endpoint<Fd<'static>> {
 }
 
 fn start(source: &impl AsFd, sinks: &[&dyn AsFd], request: FanOutRequest) -> Started {
+    start_with(source, sinks, request, |task| task)
+}
+
+fn start_with(
+    source: &impl AsFd,
+    sinks: &[&dyn AsFd],
+    request: FanOutRequest,
+    with: impl FnOnce(FanOut<Linux<'static>>) -> FanOut<Linux<'static>>,
+) -> Started {
     let sinks = sinks.iter().map(|sink| end(&sink.as_fd())).collect();
-    let task: FanOut<Linux<'static>> = FanOut::new(end(source), sinks, request).unwrap();
+    let task = with(FanOut::new(end(source), sinks, request).unwrap());
     let (on_end, ending) = channel();
     let told = move |ending| drop(on_end.send(ending));
     let ticket = Reactor::global().unwrap().carry_out(task, told).expect("not busy");
@@ -177,6 +186,33 @@ fn a_sink_that_accepts_nothing_for_too_long_is_left_out() {
     assert!(ending.sinks[1].bytes < original.len() as u64);
     assert_eq!(ending.bytes, original.len() as u64);
     assert_same(&received.join().unwrap(), &original);
+}
+
+#[test]
+fn who_is_left_out_is_told_of_while_the_others_go_on() {
+    let ((source, mut writer), (good, mut good_peer), (stuck, _peer)) = (socket(), socket(), socket());
+    let (left, leaving) = channel();
+    let sink_timeout = Some(Duration::from_millis(100));
+    let request = FanOutRequest { sink_timeout, ..FanOutRequest::default() };
+    let started = start_with(&source, &[&stuck, &good], request, |task| {
+        task.on_leave(move |sink, ending| left.send((sink, ending)).unwrap())
+    });
+    let original = bytes(4 << 20);
+    let sent = original.clone();
+    let writing = thread::spawn(move || {
+        writer.write_all(&sent).unwrap();
+        writer
+    });
+    let mut received = vec![0; original.len()];
+    good_peer.read_exact(&mut received).unwrap();
+    assert_same(&received, &original);
+    let (sink, left) = leaving.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!((sink, left.failure), (0, Some(Cause::TimedOut)));
+    assert!(started.ending.try_recv().is_err());
+    drop(writing.join().unwrap());
+    let ending = started.end();
+    assert_eq!((ending.sinks[0].bytes, ending.bytes), (left.bytes, original.len() as u64));
+    assert!(leaving.recv().is_err(), "told once");
 }
 
 #[test]

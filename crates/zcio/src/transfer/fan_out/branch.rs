@@ -26,6 +26,7 @@ pub struct Branch<K: Kernel> {
     pub waiting_since: Option<Instant>,
     bytes: u64,
     mechanism: Mechanism,
+    has_left: bool,
 }
 
 /// How a sink is.
@@ -49,6 +50,7 @@ impl<K: Kernel> Branch<K> {
             waiting_since: None,
             bytes: 0,
             mechanism,
+            has_left: false,
         }
     }
 
@@ -117,11 +119,12 @@ impl<K: Kernel> Branch<K> {
         self.waiting_since = None;
     }
 
-    /// The others go on without it. A pipe with bytes in it is closed.
-    pub fn leave(&mut self) {
+    /// The others go on without it; whether that is new. A pipe with bytes in it is closed.
+    pub fn leave(&mut self) -> bool {
         self.behind = 0;
         self.sink.relay = relay::Relay::default();
         self.sink.carry.take();
+        !std::mem::replace(&mut self.has_left, true)
     }
 
     pub fn notice(&mut self, events: Events) {

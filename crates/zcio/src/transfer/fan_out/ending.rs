@@ -1,5 +1,7 @@
 //! How a fan-out ends: what every sink has, what became of each, and what goes back.
 
+use std::fmt;
+
 use crate::endpoint::Kind;
 use crate::kernel::Kernel;
 use crate::pool::Plumbing;
@@ -35,7 +37,33 @@ pub struct SinkEnding {
     pub failure: Option<Cause>,
 }
 
+/// Who is told of a sink that the others go on without.
+#[derive(Default)]
+pub(super) struct Listener(Option<Box<dyn FnMut(usize, SinkEnding) + Send>>);
+
+impl Listener {
+    pub(super) fn tell(&mut self, sink: usize, ending: SinkEnding) {
+        if let Some(listener) = &mut self.0 {
+            listener(sink, ending);
+        }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Listener").field(&self.0.is_some()).finish()
+    }
+}
+
 impl<K: Kernel> FanOut<K> {
+    /// The same with a listener, who is told at once of a sink, numbered from 0, that the others go on without: its
+    /// owner may have long to wait for the end. Told on the thread that carries the fan-out out, which must not wait.
+    #[must_use]
+    pub fn on_leave(mut self, listener: impl FnMut(usize, SinkEnding) + Send + 'static) -> Self {
+        self.on_leave = Listener(Some(Box::new(listener)));
+        self
+    }
+
     /// Bytes that every sink has accepted, but for those that were left out.
     pub(super) fn bytes(&self) -> u64 {
         let behind = self.branches.iter().map(Branch::pending).max();

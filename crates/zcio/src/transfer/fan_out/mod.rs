@@ -25,6 +25,7 @@ use super::route::{self, Fan};
 use super::{Task, Turn};
 
 use branch::{Branch, State};
+use ending::Listener;
 pub use ending::{FanOutEnding, SinkEnding};
 
 /// The most rounds in one turn: a source that gives byte by byte must not keep the thread for a megabyte of them.
@@ -66,6 +67,7 @@ pub struct FanOut<K: Kernel> {
     waits_for_source: bool,
     drop_failed: bool,
     sink_timeout: Option<Duration>,
+    on_leave: Listener,
     running: stats::Running,
 }
 
@@ -110,6 +112,7 @@ impl<K: Kernel> FanOut<K> {
             waits_for_source: false,
             drop_failed: request.drop_failed,
             sink_timeout: request.sink_timeout,
+            on_leave: Listener::default(),
             running: stats::Running::start(),
         })
     }
@@ -150,8 +153,10 @@ impl<K: Kernel> FanOut<K> {
         if !self.branches.iter().any(Branch::is_alive) {
             return Err(self.last_failure());
         }
-        for branch in self.branches.iter_mut().filter(|branch| !branch.is_alive()) {
-            branch.leave();
+        for (number, branch) in self.branches.iter_mut().enumerate() {
+            if !branch.is_alive() && branch.leave() {
+                self.on_leave.tell(number, branch.ending());
+            }
         }
         Ok(())
     }
