@@ -12,6 +12,12 @@ import { startRival, type Rival } from './helpers/rivals.js'
 import type { Stalled } from './helpers/stalled.js'
 import type { Options } from './options.js'
 
+/**
+ * V8's young generation has its full size from the start, and `stalled` uses it up: else it would grow meanwhile, for
+ * what has been thrown away, by more than what is measured.
+ */
+const FULL_GROWN = ['--min-semi-space-size=16', '--max-semi-space-size=16']
+
 const KINDS = ['bare', 'streams', 'respondWithFile', 'serveStatic', 'pipeline', 'register'] as const
 type Kind = (typeof KINDS)[number]
 
@@ -63,7 +69,8 @@ export async function slow({ runs, directory }: Options): Promise<Goal[]> {
 
 /** Each time in a process of its own: what another run has freed would be taken again, and not show. */
 async function measure(kind: Kind, readers: Child, root: string): Promise<Growth> {
-  const options = kind === 'register' ? ['--import', 'zcio/register'] : []
+  const register = kind === 'register' ? ['--import', 'zcio/register'] : []
+  const options = [...FULL_GROWN, ...register]
   const server = await startRival(kind, 'stalled.ts', [join(root, FILE)], pins().server, options)
   try {
     await readers.ask({ stall: server.port, clients: BEFORE } satisfies Stall)
