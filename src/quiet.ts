@@ -2,6 +2,7 @@
 // each single call takes two system calls more, as long as most of the calls themselves; so they are blocked by the
 // first call of a turn of the event loop, and let through again when the turn ends.
 
+import { nextTick } from 'node:process'
 import { binding, type Native } from './binding.js'
 
 /** While the signals are blocked. */
@@ -14,7 +15,7 @@ export function quietBinding(): Native {
 
 function keepQuiet(native: Native): Native {
   native.beginQuiet()
-  process.nextTick(() => {
+  nextTick(() => {
     quiet = undefined
     native.endQuiet()
   })

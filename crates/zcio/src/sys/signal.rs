@@ -72,17 +72,22 @@ pub const fn may_raise(asked: usize, result: Result<usize>) -> bool {
 }
 
 thread_local! {
-    static STATE: Cell<State> = const { Cell::new(State { keepers: 0, was_blocked: false }) };
-    static MASK_BEFORE: Cell<Option<SigSet>> = const { Cell::new(None) };
+    static QUIET: Cell<Keepers> = const { Cell::new(Keepers { count: 0, were_blocked: [false; 2] }) };
 }
 
-/// Of this thread.
+/// Who keeps this thread quiet.
 #[derive(Clone, Copy)]
-struct State {
-    /// How many keep it quiet.
-    keepers: usize,
-    /// Whether one of our signals was blocked before the first of them came, so that it can have been pending.
-    was_blocked: bool,
+struct Keepers {
+    count: usize,
+    /// Which of our signals were blocked before the first came: they stay so, and may have been pending.
+    were_blocked: [bool; OURS.len()],
+}
+
+impl Keepers {
+    /// What of ours the thread had not blocked itself.
+    fn to_unblock(self) -> SigSet {
+        OURS.into_iter().zip(self.were_blocked).filter(|(_, was)| !was).map(|(signal, _)| signal).collect()
+    }
 }
 
 /// A thread on which SIGPIPE and SIGXFSZ are blocked for as long as this lives, so that the calls in between need not
@@ -100,28 +105,26 @@ impl Quiet {
     /// One system call, none where the thread is quiet already.
     #[must_use]
     pub fn begin() -> Self {
-        let mut state = STATE.get();
-        if state.keepers == 0 {
-            let mask = block(&ours());
-            state.was_blocked = OURS.into_iter().any(|signal| mask.contains(signal));
-            MASK_BEFORE.set(Some(mask));
+        let mut keepers = QUIET.get();
+        if keepers.count == 0 {
+            let mask = block(&OURS.into_iter().collect());
+            keepers.were_blocked = OURS.map(|signal| mask.contains(signal));
         }
-        state.keepers += 1;
-        STATE.set(state);
+        keepers.count += 1;
+        QUIET.set(keepers);
         Self { _not_send: PhantomData }
     }
 }
 
-/// The last one restores the thread, also when a call panics.
+/// The last one restores the thread, also when a call panics: no more of it than was changed.
 impl Drop for Quiet {
     fn drop(&mut self) {
-        let state = STATE.get();
-        STATE.set(State { keepers: state.keepers - 1, ..state });
-        if state.keepers == 1
-            && let Some(mask) = MASK_BEFORE.take()
-        {
-            let restored = mask.thread_set_mask();
-            debug_assert!(restored.is_ok(), "a mask that was in force is refused: {restored:?}");
+        let mut keepers = QUIET.get();
+        keepers.count -= 1;
+        QUIET.set(keepers);
+        if keepers.count == 0 {
+            let restored = keepers.to_unblock().thread_unblock();
+            debug_assert!(restored.is_ok(), "pthread_sigmask fails for an unknown verb only: {restored:?}");
         }
     }
 }
@@ -137,7 +140,7 @@ struct Swallowing {
 impl Swallowing {
     fn begin() -> Self {
         let quiet = Quiet::begin();
-        let spared = STATE.get().was_blocked.then(pending);
+        let spared = QUIET.get().were_blocked.contains(&true).then(pending);
         Self { is_needed: true, spared, _quiet: quiet }
     }
 }
@@ -155,10 +158,6 @@ impl Drop for Swallowing {
 
 /// What a call that moves bytes may raise.
 const OURS: [Signal; 2] = [Signal::SIGPIPE, Signal::SIGXFSZ];
-
-fn ours() -> SigSet {
-    OURS.into_iter().collect()
-}
 
 /// Blocks `signals` besides those that are, and returns the mask as it was.
 fn block(signals: &SigSet) -> SigSet {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::{SigSet, Signal};
 use zcio::sys::{self, Errno, Quiet, SpliceFlags};
 
 use crate::support::{bytes, content, file};
@@ -109,6 +110,17 @@ fn a_quiet_thread_is_restored_by_the_last_who_keeps_it() {
     assert!(is_blocked(libc::SIGPIPE) && is_blocked(libc::SIGXFSZ));
     drop(last);
     assert!(!is_blocked(libc::SIGPIPE) && !is_blocked(libc::SIGXFSZ));
+}
+
+#[test]
+fn what_else_is_blocked_on_a_quiet_thread_stays_so() {
+    let quiet = Quiet::begin();
+    let mut other = SigSet::empty();
+    other.add(Signal::SIGUSR2);
+    other.thread_block().unwrap();
+    drop(quiet);
+    assert!(is_blocked(libc::SIGUSR2) && !is_blocked(libc::SIGPIPE));
+    other.thread_unblock().unwrap();
 }
 
 #[test]
