@@ -13,10 +13,10 @@ import type { Stalled } from './helpers/stalled.js'
 import type { Options } from './options.js'
 
 /**
- * V8's young generation has its full size from the start, and `stalled` uses it up: else it would grow meanwhile, for
- * what has been thrown away, by more than what is measured.
+ * What V8 sets aside for collecting garbage would else grow meanwhile by more than what is measured: its young generation
+ * has its full size from the start, and is used up by `stalled`, and there are no threads with memory of their own.
  */
-const FULL_GROWN = ['--min-semi-space-size=16', '--max-semi-space-size=16']
+const STEADY = ['--min-semi-space-size=16', '--max-semi-space-size=16', '--v8-pool-size=0']
 
 const KINDS = ['bare', 'streams', 'respondWithFile', 'serveStatic', 'pipeline', 'register'] as const
 type Kind = (typeof KINDS)[number]
@@ -70,7 +70,7 @@ export async function slow({ runs, directory }: Options): Promise<Goal[]> {
 /** Each time in a process of its own: what another run has freed would be taken again, and not show. */
 async function measure(kind: Kind, readers: Child, root: string): Promise<Growth> {
   const register = kind === 'register' ? ['--import', 'zcio/register'] : []
-  const options = [...FULL_GROWN, ...register]
+  const options = [...STEADY, ...register]
   const server = await startRival(kind, 'stalled.ts', [join(root, FILE)], pins().server, options)
   try {
     await readers.ask({ stall: server.port, clients: BEFORE } satisfies Stall)
