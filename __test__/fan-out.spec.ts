@@ -140,7 +140,8 @@ for (const why of ['too slow', 'gone'] as const) {
       await sockets(t),
       await sockets(t),
     ]
-    const over = fanOut(near, [bad, good], { sinkTimeout: 300, onSinkError: 'drop' })
+    const sinkTimeout = why === 'too slow' ? 2000 : 0
+    const over = fanOut(near, [bad, good], { sinkTimeout, onSinkError: 'drop' })
     const content = pattern(16 << 20)
     far.write(content)
     if (why === 'gone') badEnd.resetAndDestroy()

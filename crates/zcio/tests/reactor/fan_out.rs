@@ -192,7 +192,7 @@ fn a_sink_that_accepts_nothing_for_too_long_is_left_out() {
 fn who_is_left_out_is_told_of_while_the_others_go_on() {
     let ((source, mut writer), (good, mut good_peer), (stuck, _peer)) = (socket(), socket(), socket());
     let (left, leaving) = channel();
-    let sink_timeout = Some(Duration::from_millis(100));
+    let sink_timeout = Some(Duration::from_secs(1));
     let request = FanOutRequest { sink_timeout, ..FanOutRequest::default() };
     let started = start_with(&source, &[&stuck, &good], request, |task| {
         task.on_leave(move |sink, ending| left.send((sink, ending)).unwrap())
