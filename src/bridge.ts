@@ -3,7 +3,8 @@
 
 import type { Socket } from 'node:net'
 import { isTraced, traced } from './diagnostics.js'
-import { join, type Outcome, type Run } from './engine.js'
+import type { Outcome } from './ending.js'
+import { join, type Run } from './engine.js'
 import { lendDuplex, type LentDuplex } from './endpoint/lend.js'
 import { countReadPast } from './endpoint/receive.js'
 import { lend } from './endpoint/socket.js'

@@ -3,7 +3,8 @@
 
 import type { Socket } from 'node:net'
 import type { Readable, Writable } from 'node:stream'
-import { Running, type Job, type Outcome } from './engine.js'
+import type { Outcome } from './ending.js'
+import { Running, type Job } from './engine.js'
 import { countReadPast } from './endpoint/receive.js'
 import { lendTo, takeBack } from './endpoint/socket.js'
 import { closed } from './endpoint/wait.js'

@@ -3,6 +3,7 @@
 
 import type { Socket } from 'node:net'
 import type { Stream } from 'node:stream'
+import type { Outcome, SinkOutcome } from './ending.js'
 import * as engine from './engine.js'
 import type { LentMany } from './endpoint/lend-many.js'
 import { giveBackHead, type LentSink, type LentSource } from './endpoint/lent.js'
@@ -20,7 +21,7 @@ export interface FanOutResult {
   /** Bytes taken from the source and accepted by every sink that stayed. */
   bytes: number
   /** Each sink, in the order given: what it accepted, how, and why it was left out. */
-  sinks: engine.SinkOutcome[]
+  sinks: SinkOutcome[]
   /**
    * Why bytes were copied, where they were, also where that is cheaper (`FEW_PIPES`). Empty where references to the same
    * pages went to all sinks.
@@ -72,7 +73,7 @@ export async function spread({ source, sinks }: LentMany, how: Spread): Promise<
   return { bytes, sinks: outcome.sinks, fallbacks }
 }
 
-type LetGo = (outcome: engine.Outcome) => void
+type LetGo = (outcome: Outcome) => void
 
 /** Keeps the streams for the engine while it runs, and has them tell the truth. Returns how to let go of them. */
 function hold(
@@ -123,8 +124,8 @@ function holdSink(run: engine.FanOutRun, socket: Socket, index: number): LetGo[]
 }
 
 function explain(
-  { bytes, canceled, residual }: engine.Outcome,
-  failure: NonNullable<engine.Outcome['failure']>,
+  { bytes, canceled, residual }: Outcome,
+  failure: NonNullable<Outcome['failure']>,
   signal: AbortSignal | undefined,
 ): Error {
   delete failure.residual

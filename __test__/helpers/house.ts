@@ -21,7 +21,7 @@ const TYPESCRIPT = [
     'settings',
     'stats',
   ],
-  ['calls', 'capabilities', 'configure', 'engine', 'meter', 'pulse'],
+  ['calls', 'capabilities', 'configure', 'ending', 'engine', 'meter', 'pulse'],
   ['endpoint'],
   ['primitives', 'pipe', 'pages', 'fallback', 'move'],
   ['spread', 'transfer', 'plan', 'bridge-by-stream', 'fan-out-by-stream', 'piping'],
