@@ -55,9 +55,8 @@ test('asking creates nothing, truncates nothing, and leaves nothing open', (t) =
   const missing = pathFor('missing')
   // Streams of their own, which have not been opened when they are asked about.
   const streams = [createWriteStream(path), createWriteStream(missing)]
-  const before = openDescriptors().length
   for (const stream of streams) ofSink(stream)
-  t.is(openDescriptors().length, before)
+  t.false(openDescriptors().some((link) => link === path || link === missing))
   t.false(existsSync(missing))
   t.deepEqual(readFileSync(path), bytes)
   for (const stream of streams) stream.on('error', () => undefined).destroy()
