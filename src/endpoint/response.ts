@@ -15,11 +15,15 @@ export function refusedResponse(res: ServerResponse): string | undefined {
   const refused = refusedHere()
   if (refused !== undefined) return refused
   if (res.strictContentLength) return 'STRICT_CONTENT_LENGTH'
-  if (res.write !== ServerResponse.prototype.write || res.end !== ServerResponse.prototype.end)
-    return 'WRAPPED'
+  if (isWrapped(res)) return 'WRAPPED'
   if (res.writableCorked > 0) return 'CORKED'
   if (res.chunkedEncoding || res.hasHeader('transfer-encoding')) return 'CHUNKED'
   return res.socket === null ? undefined : refusedSocket(res.socket)
+}
+
+/** Whether somebody wants to see what is written: a middleware that compresses, or another protocol. */
+export function isWrapped(res: ServerResponse): boolean {
+  return res.write !== ServerResponse.prototype.write || res.end !== ServerResponse.prototype.end
 }
 
 /** The same once the head is composed: a body without a declared length is sent in chunks. */
@@ -139,23 +143,42 @@ const kept = new WeakMap<ServerResponse, (() => void)[]>()
 
 /**
  * Keeps calls of `write` and `end` for later: made while the body is under way, they would lengthen it, or finish a
- * response that has none yet.
+ * response that has none yet. Not for one that {@link isWrapped | is wrapped}.
  */
 export function guard(res: ServerResponse): void {
+  const own: Methods = res
   // The same functions for all: those of its own would be half a KiB for each slow reader.
-  Object.assign(res, { write: keepWrite, end: keepEnd })
+  own.write = keepWrite
+  own.end = keepEnd
 }
+
+/** What is guarded. */
+interface Methods {
+  write: unknown
+  end: unknown
+}
+
+/** Ends {@link guard}; returns the calls that were kept. */
+export function unguard(res: ServerResponse): readonly (() => void)[] {
+  const own: Methods = res
+  const prototype: Methods = ServerResponse.prototype
+  // What is guarded was not wrapped. To delete them would cost a tenth of a small response.
+  own.write = prototype.write
+  own.end = prototype.end
+  const calls = kept.get(res)
+  if (calls === undefined) return NONE
+  kept.delete(res)
+  return calls
+}
+
+const NONE: readonly never[] = []
 
 /**
  * Ends a response that is guarded. What was kept then meets an ended response, as with streams; with the connection
  * gone, so is what was kept.
  */
 export function endGuarded(res: ServerResponse): void {
-  const own = res as { write?: unknown; end?: unknown }
-  delete own.write
-  delete own.end
-  const calls = kept.get(res) ?? []
-  kept.delete(res)
+  const calls = unguard(res)
   if (isGone(res)) return
   res.end()
   for (const call of calls) call()

@@ -21,6 +21,7 @@ import { respondByStream } from './respond-by-stream.js'
 import type { Response } from './response.js'
 import { busy, checkUnended, isReady, sendBody, settled } from './send-body.js'
 import { finish } from './send-rest.js'
+import { atTurnsEnd, leavesAtOnce } from './turn.js'
 
 /** Options of {@link respondWithFile}. */
 export interface RespondOptions {
@@ -42,6 +43,9 @@ const OPTIONS = ['start', 'end', 'signal', 'onProgress']
  *
  * The file is sent by reference: what it contains when the client reads it is what the client gets. A file that
  * becomes shorter than its head declared destroys the connection.
+ *
+ * What nothing has to be waited for leaves in this turn of the event loop: at once, or, on a busy server, together with
+ * the other responses when the turn ends. What is written to the response meanwhile comes after the file.
  *
  * @param res a response of `node:http`, `node:https` or `node:http2`; all but plain HTTP/1.1 with a declared
  *   length go through Node's streams, and `fallbacks` says why
@@ -68,11 +72,10 @@ function respondWith(
 ): Promise<TransferResult> {
   try {
     const response = check(res, options)
-    const sending =
-      res instanceof ServerResponse
-        ? (respondAtOnce(res, file, response) ?? finish(res, respond(res, file, response)))
-        : finish(res, respondByHttp2(file, response))
-    return sending instanceof Promise ? sending : Promise.resolve(sending)
+    if (!(res instanceof ServerResponse)) return finish(res, respondByHttp2(file, response))
+    // What is open may be closed before the turn ends.
+    if (typeof file !== 'string' || leavesAtOnce(res)) return Promise.resolve(respondNow(res, file, response))
+    return respondAtTurnsEnd(res, file, response)
   } catch (thrown) {
     const error = thrown as Error
     return Promise.reject(error)
@@ -89,6 +92,29 @@ function check(res: Response['res'], options: RespondOptions | undefined): Respo
   checkUnended(res, signal)
   if (isLent(res)) throw busy()
   return { res, range, signal, onProgress }
+}
+
+/** Anything may have become of the response meanwhile. */
+function respondAtTurnsEnd(res: ServerResponse, file: string, response: Response): Promise<TransferResult> {
+  return new Promise((resolve, reject) => {
+    atTurnsEnd(res, () => {
+      try {
+        checkUnended(res, response.signal)
+        resolve(respondNow(res, file, response))
+      } catch (thrown) {
+        const error = thrown as Error
+        reject(error)
+      }
+    })
+  })
+}
+
+function respondNow(
+  res: ServerResponse,
+  file: string | FileHandle | number,
+  response: Response,
+): TransferResult | Promise<TransferResult> {
+  return respondAtOnce(res, file, response) ?? finish(res, respond(res, file, response))
 }
 
 /** The short ways, where nothing has to be waited for. */

@@ -22,6 +22,7 @@ import { checkSettings, type ServeStaticOptions } from './static/options.js'
 import { plan } from './static/path.js'
 import { redirect, refuseMethod } from './static/refusal.js'
 import { sendFile } from './static/send-file.js'
+import { atTurnsEnd, leavesAtOnce } from './turn.js'
 
 /** What {@link serveStatic} returns: a listener of 'request', and a middleware of Express and Connect. */
 export type StaticHandler = (
@@ -90,7 +91,15 @@ function serve(request: Request): void {
     fail(request, 400)
     return
   }
-  const wanted = service.plans.get(pathname) ?? plan(pathname, settings)
+  const known = service.plans.get(pathname)
+  if (known !== undefined && !leavesAtOnce(res)) {
+    atTurnsEnd(res, () => {
+      answer(request, pathname, known)
+    })
+    return
+  }
+  // What has not been a file before may be somebody else's to answer, who should not wait.
+  const wanted = known ?? plan(pathname, settings)
   if (typeof wanted === 'number') fail(request, wanted)
   else answer(request, pathname, wanted)
 }

@@ -1,0 +1,46 @@
+// When a response leaves that nothing has to be waited for: at once, or together with the others of its turn of the event
+// loop, when the turn ends.
+//
+// A server that is busy finds many requests in one turn. Answered one by one, each response wakes a client that has
+// fallen asleep over the one before, and what it asks next is found alone, in a turn of its own; answered together they
+// find it awake. With 32 connections on one machine that is a third of a small response's CPU, kernel and all. A request
+// that is alone in its turn is answered at once: whether it will be, the turn before tells.
+
+import type { ServerResponse } from 'node:http'
+import { setImmediate } from 'node:timers'
+import { guard, isWrapped, unguard } from '../endpoint/response.js'
+import { occupy, vacate } from '../endpoint/socket.js'
+
+let responses = 0
+let wasBusy = false
+
+/** Whether a response is to leave at once; otherwise {@link atTurnsEnd}. Others' methods see it when they always have. */
+export function leavesAtOnce(res: ServerResponse): boolean {
+  if (isWrapped(res)) return true
+  responses += 1
+  if (responses > 1) return false
+  setImmediate(endTurn)
+  return !wasBusy
+}
+
+function endTurn(): void {
+  wasBusy = responses > 1
+  responses = 0
+}
+
+/**
+ * Calls `answer` when the turn ends, in the async context of its request. What the application writes to the response
+ * until then it seems to write right after: nobody can tell by more than the time when a response has left.
+ */
+export function atTurnsEnd(res: ServerResponse, answer: () => void): void {
+  occupy(res)
+  guard(res)
+  setImmediate(answerNow, res, answer)
+}
+
+function answerNow(res: ServerResponse, answer: () => void): void {
+  vacate(res)
+  const calls = unguard(res)
+  answer()
+  for (const call of calls) call()
+}
