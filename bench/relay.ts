@@ -5,7 +5,7 @@
 import { startChild, pins, type Child } from './helpers/children.js'
 import { KiB, MiB } from './helpers/files.js'
 import { startGo } from './helpers/go.js'
-import type { Send, Sent } from './helpers/peers.js'
+import type { Hold, Send, Sent } from './helpers/peers.js'
 import { figure, fraction, median, say, table, times, type Goal } from './helpers/report.js'
 import {
   errorsOf,
@@ -91,6 +91,9 @@ async function compare(
 async function press(proxy: Measured<Proxy>, peers: Child, what: Omit<Send, 'send'>): Promise<Run> {
   const { port, kind } = proxy
   const patience = (what.seconds ?? 0) + 60
+  // Connecting is not measured of those that last.
+  if (what.bytes === undefined)
+    await peers.ask({ hold: port, connections: what.connections } satisfies Hold, patience)
   const { bytes, seconds, cost } = await proxy.measure(() =>
     peers.ask<Sent>({ send: port, ...what } satisfies Send, patience),
   )
@@ -146,21 +149,22 @@ function crowdGoals(connections: number, { streams, zcio, go }: Runs): Goal[] {
     measured: fraction(cpu),
     isMet: cpu <= 1 / 3.5,
   }
-  if (connections !== 16) return [share]
   const loop = median(zcio.map((run) => run.loop))
+  const busy = {
+    figure: `${proxy}: event loop busy`,
+    goal: '≤ 0.10',
+    measured: loop.toFixed(2),
+    isMet: loop <= 0.1,
+  }
+  if (connections !== 16) return [share, busy]
   return [
     share,
+    busy,
     {
       figure: `${proxy}: MB/s, against pipes`,
       goal: '≥ 2.5 ×',
       measured: times(rate),
       isMet: rate >= 2.5,
-    },
-    {
-      figure: `${proxy}: event loop busy`,
-      goal: '≤ 0.10',
-      measured: loop.toFixed(2),
-      isMet: loop <= 0.1,
     },
     ...(go.length > 0 ? goGoals(proxy, ratios(zcio, go)) : []),
   ]

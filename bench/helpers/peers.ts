@@ -31,7 +31,7 @@ export interface Sent {
   seconds: number
 }
 
-/** Connections to open, send a byte on, and leave open until they are let go. */
+/** Connections to open, send a byte on, and leave open until they are sent on or let go. */
 export interface Hold {
   hold: number
   connections: number
@@ -112,11 +112,12 @@ async function sendOnce(
   isOver: () => boolean,
   hash: Hash | undefined,
 ): Promise<number> {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+  const opened = held.pop()
+  const socket = opened ?? connect({ port, host: '127.0.0.1', noDelay: true })
   socket.setTimeout(STALLED, () => socket.destroy(new Error('nothing moved any more')))
   const closed = once(socket, 'close')
-  await Promise.race([once(socket, 'connect'), closed])
-  let sent = 0
+  if (opened === undefined) await Promise.race([once(socket, 'connect'), closed])
+  let sent = opened === undefined ? 0 : 1
   while (sent < bytes && !isOver()) {
     const length = Math.min(bytes - sent, block.length)
     await transfer(source, socket, { start: 0, length, end: false })
@@ -134,8 +135,9 @@ function check(sent: number, digests: string[]): void {
 }
 
 async function hold({ hold: port, connections }: Hold): Promise<object> {
+  received.isHashed = false
   const opening = Array.from({ length: connections }, async () => {
-    const socket = connect({ port, host: '127.0.0.1' })
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true })
     held.push(socket)
     await once(socket, 'connect')
     socket.write('.')
