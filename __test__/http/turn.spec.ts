@@ -6,6 +6,7 @@ import { closeSync, openSync, rmSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { respondWithFile, serveStatic, type RespondOptions } from 'zcio/http'
+import { tell } from '../helpers/children.js'
 import { makeFile, sha256 } from '../helpers/files.js'
 import type { HttpClient } from '../helpers/http-client.js'
 import { serve, type Handler, type Outcome } from '../helpers/http-server.js'
@@ -268,4 +269,42 @@ test.serial('serveStatic hands on at once what it has never found', async (t) =>
     for (const client of clients) t.is((await client.answer()).bytes, 6)
   }
   t.deepEqual(handedOn, [true, true, true, true])
+})
+
+test('a hook that throws is told of, and the others of its turn are answered', async (t) => {
+  const told = await tell(
+    `
+    import { once } from 'node:events'
+    import { createServer } from 'node:http'
+    import { connect } from 'node:net'
+    import { serveStatic } from 'zcio/http'
+
+    const errors = []
+    process.on('uncaughtException', ({ message }) => errors.push(message))
+    let calls = 0
+    const setHeaders = () => {
+      calls += 1
+      if (calls === 6) throw new Error('the hook')
+    }
+    const server = createServer(serveStatic(process.argv[1], { setHeaders })).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address()
+    const clients = Array.from({ length: 4 }, () => connect(port, '127.0.0.1'))
+    await Promise.all(clients.map((client) => once(client, 'connect')))
+    const bytes = clients.map(() => 0)
+    clients.forEach((client, i) => client.on('data', (data) => { bytes[i] += data.length }))
+    const askTogether = async (wanted) => {
+      bytes.fill(0)
+      for (const client of clients) client.write('GET /file.txt HTTP/1.1\\r\\nHost: here\\r\\n\\r\\n')
+      while (bytes.filter((sum) => sum > 4097).length < wanted) await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    await askTogether(4)
+    await askTogether(3)
+    for (const client of clients) client.destroy()
+    server.close()
+    console.log(JSON.stringify({ errors, silent: bytes.filter((sum) => sum === 0).length }))
+    `,
+    { args: [makeRoot()] },
+  )
+  t.deepEqual(told, { errors: ['the hook'], silent: 1 })
 })
