@@ -24,7 +24,11 @@ async function crowd(
   t: ExecutionContext,
   count: number,
   handler: Handler,
-): Promise<{ clients: HttpClient[]; askTogether: () => void; outcomes: () => Promise<Outcome[]> }> {
+): Promise<{
+  clients: HttpClient[]
+  askTogether: (path?: string) => void
+  outcomes: () => Promise<Outcome[]>
+}> {
   const answers: Promise<Outcome>[] = []
   const server = await serve(t, (res, req) => {
     if (req.url === '/alone') return respondWithFile(res, small.path)
@@ -42,9 +46,9 @@ async function crowd(
   for (const client of clients) await client.get('/alone')
   return {
     clients,
-    askTogether: () => {
+    askTogether: (path = '/together') => {
       // They are in the kernel before the event loop looks again.
-      for (const client of clients) client.request('/together')
+      for (const client of clients) client.request(path)
     },
     outcomes: async () => {
       await until('the requests', () => answers.length === count)
@@ -222,38 +226,10 @@ test.serial('methods of its own stay on a response', async (t) => {
   t.deepEqual(written, [1, 1, 1])
 })
 
-test.serial(
-  'serveStatic has responses wait whose files it knows, and hands on at once what it does not',
-  async (t) => {
-    const root = makeRoot()
-    const handler = serveStatic(root)
-    const handedOn: boolean[] = []
-    const { clients, askTogether } = await crowd(t, 4, (res, req) => {
-      req.url = '/file.txt'
-      let isHandedOn = false
-      handler(req, res, () => {
-        isHandedOn = true
-        res.end('nobody')
-      })
-      handedOn.push(isHandedOn)
-      return Promise.resolve(never)
-    })
-    const askAll = async (): Promise<number[]> => {
-      handedOn.length = 0
-      askTogether()
-      return Promise.all(clients.map(async (client) => (await client.answer()).bytes))
-    }
-    t.deepEqual(await askAll(), [4097, 4097, 4097, 4097])
-    rmSync(join(root, 'file.txt'))
-    t.deepEqual(await askAll(), [6, 6, 6, 6])
-    t.deepEqual(handedOn, [false, false, false, false], 'it was known')
-  },
-)
-
-test.serial('serveStatic hands on at once what it has never found', async (t) => {
-  const handler = serveStatic(makeRoot())
-  const handedOn: boolean[] = []
-  const { clients, askTogether } = await crowd(t, 4, (res, req) => {
+/** A directory that is served; behind it answers one who notes whether it was handed on at once. */
+function serving(root: string, handedOn: boolean[]): Handler {
+  const handler = serveStatic(root)
+  return (res, req) => {
     let isHandedOn = false
     handler(req, res, () => {
       isHandedOn = true
@@ -261,7 +237,25 @@ test.serial('serveStatic hands on at once what it has never found', async (t) =>
     })
     handedOn.push(isHandedOn)
     return Promise.resolve(never)
-  })
+  }
+}
+
+test.serial('serveStatic has responses wait whose files it knows', async (t) => {
+  const root = makeRoot()
+  const handedOn: boolean[] = []
+  const { clients, askTogether } = await crowd(t, 4, serving(root, handedOn))
+  for (const bytes of [4097, 4097, 6]) {
+    handedOn.length = 0
+    if (bytes === 6) rmSync(join(root, 'file.txt'))
+    askTogether('/file.txt')
+    for (const client of clients) t.is((await client.answer()).bytes, bytes)
+    t.deepEqual(handedOn, [false, false, false, false])
+  }
+})
+
+test.serial('serveStatic hands on at once what it has never found', async (t) => {
+  const handedOn: boolean[] = []
+  const { clients, askTogether } = await crowd(t, 4, serving(makeRoot(), handedOn))
   // The first of all has to wait for the disk to say that there is none.
   for (let turn = 0; turn < 2; turn++) {
     handedOn.length = 0
