@@ -37,7 +37,10 @@ export interface TransferOptions {
   sinkStart?: number | bigint
   /** At most so many bytes. Absent: to the end of the source. */
   length?: number | bigint
-  /** Where the kernel offers no way past user space: `true` (default) copies, `false` rejects with ERR_ZCIO_COPY_REQUIRED. */
+  /**
+   * Where the kernel offers no way past user space: `true` (default) copies, `false` rejects with ERR_ZCIO_COPY_REQUIRED.
+   * With `true` a few bytes are copied as well where that costs less: `fallbacks` then says so.
+   */
   fallback?: boolean
   /** Mechanisms that this transfer is not to use, whatever `configure` says; `fallbacks` names them with SWITCHED_OFF. */
   disable?: readonly KernelMechanism[]

@@ -17,7 +17,8 @@ pub struct Request {
     pub sink_start: Option<u64>,
     /// At most so many bytes; `None`: to the end of the source.
     pub length: Option<u64>,
-    /// Go through user space where the kernel offers no other way. Off: fail with [`Cause::CopyRequired`].
+    /// Go through user space where the kernel offers no other way, or where that costs less. Off: fail with
+    /// [`Cause::CopyRequired`].
     pub fallback: bool,
     /// Never pass pages by reference, so that the receiver does not see later writes to the source.
     pub snapshot: bool,

@@ -48,6 +48,9 @@ pub struct Rule {
     pub applies: fn(Mechanism, Pair<'_>) -> bool,
 }
 
+/// The most that is not worth relaying through a pipe.
+const SHORT: u64 = 16 << 10;
+
 /// The conditions, in the order in which they are named.
 pub const RULES: &[Rule] = &[
     Rule {
@@ -87,6 +90,18 @@ pub const RULES: &[Rule] = &[
         reason: "sendfile(2) and splice(2) on a socket without O_NONBLOCK would hold up their thread",
         excludes: &[Sendfile, Splice],
         applies: |_, pair| pair.request.asynchronous && (pair.source.can_block() || pair.sink.can_block()),
+    },
+    // A blocking transfer of 4 KiB between two sockets: 7 µs less by read and write, of 64 KiB as much either way. In a
+    // reactor, which keeps pipes, both cost the same up to this length.
+    Rule {
+        code: "SHORT",
+        reason: "no more than 16 KiB are asked for, and no end is a pipe: to copy them costs less than to find a pipe, \
+                 fill it and empty it",
+        excludes: &[Splice],
+        applies: |_, pair| {
+            let is_short = pair.request.length.is_some_and(|length| length <= SHORT);
+            is_short && pair.request.fallback && !has_pipe(pair)
+        },
     },
     Rule {
         code: "SWITCHED_OFF",
@@ -201,7 +216,7 @@ pub const REASONS: &[Reason] = &[
         mechanism: Splice,
         reason: "an end is a pipe: one call moves pages by reference, if the other end can: else the kernel refuses \
                  with EINVAL",
-        applies: |pair| [pair.source.kind, pair.sink.kind].contains(&Kind::Pipe),
+        applies: has_pipe,
     },
     Reason {
         mechanism: Splice,
@@ -215,6 +230,10 @@ pub const REASONS: &[Reason] = &[
         applies: |_| true,
     },
 ];
+
+fn has_pipe(pair: Pair<'_>) -> bool {
+    [pair.source.kind, pair.sink.kind].contains(&Kind::Pipe)
+}
 
 fn are_on_different_devices(pair: Pair<'_>) -> bool {
     pair.source.identity.device != pair.sink.identity.device

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write, pipe};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 
@@ -41,6 +42,32 @@ fn a_limit_spans_many_calls() {
     (&reader).read_to_end(&mut rest).unwrap();
     assert_same(&rest, &whole[limit..]);
     sender.join().unwrap();
+}
+
+/// A pipe is not worth finding for them, unless it is the only way that does not copy; and where an end is one, it is there.
+#[test]
+fn a_few_bytes_are_not_relayed_through_a_pipe() {
+    let whole = bytes(17 << 10);
+    let short = 16 << 10;
+    let (source, mut peer) = UnixStream::pair().unwrap();
+    let (_reader, writer) = pipe().unwrap();
+    let sink = file(b"");
+    let mut move_to = |sink: &dyn AsFd, request: Request| {
+        peer.write_all(&whole).unwrap();
+        let outcome = transfer_with(&source, &sink.as_fd(), request).unwrap();
+        let mut rest = vec![0; whole.len() - usize::try_from(outcome.bytes).unwrap()];
+        (&source).read_exact(&mut rest).unwrap();
+        assert_same(&rest, &whole[usize::try_from(outcome.bytes).unwrap()..]);
+        outcome
+    };
+    let outcome = move_to(&sink, at_most(short));
+    assert_eq!((outcome.mechanism, outcome.bytes), (Mechanism::ReadWrite, short as u64));
+    assert_eq!(fallbacks(&outcome), [("splice", "SHORT")]);
+    assert_eq!(move_to(&sink, at_most(short + 1)).mechanism, Mechanism::Splice);
+    assert_eq!(move_to(&sink, Request { fallback: false, ..at_most(short) }).mechanism, Mechanism::Splice);
+    assert_eq!(move_to(&writer, at_most(short)).mechanism, Mechanism::Splice);
+    let thrice = [&whole[..short], &whole[..=short], &whole[..short]].concat();
+    assert_same(&content(&sink), &thrice);
 }
 
 /// One call between files moves at most 32 MiB.
