@@ -2,7 +2,7 @@
 // the client and the disk, while JavaScript serves others.
 //
 // A server has thousands of these at once, for slow readers: so each is one object and one promise, without functions
-// of its own.
+// of its own, and what was only needed to begin is let go.
 
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -12,7 +12,7 @@ import type { Mechanism, TransferError } from '../errors.js'
 import { moveFor, truncated, type Move, type Settled, type TransferResult } from '../move.js'
 import { descriptorOf } from '../node-internals.js'
 import { countBytes, countEnd, countStart } from '../stats.js'
-import { closeFile, type Body } from './body.js'
+import { closeFile, type Body, type OpenFile } from './body.js'
 import type { Response } from './response.js'
 
 /** What the socket did not take at once: of the scratch buffer by Node, of the file by the engine. */
@@ -51,12 +51,20 @@ function sendFirst(
   )
 }
 
-/** A body on its way, in one object beside its promise: a server has thousands that wait for slow readers. */
-class Rest implements Settled {
+/** A body on its way: file, move, and who is told, in one object for the engine and its promise. */
+class Rest implements OpenFile, Move, Settled {
+  readonly fd: number
+  owner: OpenFile['owner']
+  start: number
+  readonly total: number
+  moved = 0
+  readonly socket: Socket
+  readonly signal: AbortSignal | undefined
+  readonly onProgress: Response['onProgress']
+  readonly fallback = true
+  readonly snapshot = false
+  readonly isSinkSocket = true
   readonly #res: ServerResponse
-  readonly #socket: Socket
-  readonly #body: Body
-  readonly #response: Response
   readonly #resolve: (result: TransferResult) => void
   readonly #reject: (error: unknown) => void
 
@@ -64,49 +72,69 @@ class Rest implements Settled {
     res: ServerResponse,
     socket: Socket,
     body: Body,
-    response: Response,
+    { signal, onProgress }: Response,
     resolve: (result: TransferResult) => void,
     reject: (error: unknown) => void,
   ) {
+    this.fd = body.fd
+    this.owner = body.owner
+    // It is closed from here.
+    body.owner = 'caller'
+    this.start = body.start
+    this.total = body.length
+    this.socket = socket
+    this.signal = signal
+    this.onProgress = onProgress
     this.#res = res
-    this.#socket = socket
-    this.#body = body
-    this.#response = response
     this.#resolve = resolve
     this.#reject = reject
   }
 
+  get source(): number {
+    return this.fd
+  }
+
+  get sink(): number {
+    return descriptorOf(this.socket)
+  }
+
+  get length(): number {
+    return this.total - this.moved
+  }
+
+  /** Sends what is left after so many bytes. */
   send(moved: number): void {
-    const body = this.#body
     try {
-      if (this.#socket.destroyed) throw closed(moved)
-      if (body.read) {
-        this.resolve(done(body, this.#response, 'read_write'))
+      if (this.socket.destroyed) throw closed(moved)
+      if (this.fd < 0) {
+        // It had been read whole, and Node has sent the rest by now.
+        this.resolve(done(this, this, 'read_write'))
         return
       }
-      moveFor(jobOf(this.#socket, body, this.#response, moved), this)
-      closeFile(body)
+      this.moved = moved
+      this.start += moved
+      moveFor(this, this)
+      closeFile(this)
     } catch (error) {
       this.reject(error)
     }
   }
 
   resolve(result: TransferResult): void {
-    const { length } = this.#body
-    if (result.bytes < length) this.reject(truncated(result.bytes, length))
+    if (result.bytes < this.total) this.reject(truncated(result.bytes, this.total))
     else if (this.#end()) this.#resolve(result)
   }
 
   reject(error: unknown): void {
     // The head has promised a length that cannot be kept: the client must not take what follows for the rest.
-    this.#socket.destroy()
+    this.socket.destroy()
     if (this.#end()) this.#reject(asClosed(error))
   }
 
   /** Ends the response; a call of JavaScript's that was kept may be one that throws. */
   #end(): boolean {
     try {
-      closeFile(this.#body)
+      closeFile(this)
       endGuarded(this.#res)
       return true
     } catch (error) {
@@ -118,25 +146,12 @@ class Rest implements Settled {
   }
 }
 
-function jobOf(socket: Socket, body: Body, response: Response, moved: number): Move {
-  return {
-    source: body.fd,
-    sink: descriptorOf(socket),
-    start: body.start + moved,
-    length: body.length - moved,
-    fallback: true,
-    snapshot: false,
-    isSinkSocket: true,
-    socket,
-    moved,
-    signal: response.signal,
-    onProgress: response.onProgress,
-    total: body.length,
-  }
-}
-
 /** What becomes of a response that never reached the engine. */
-export function done({ length }: Body, { onProgress }: Response, mechanism: Mechanism): TransferResult {
+export function done(
+  { length }: Pick<Body, 'length'>,
+  { onProgress }: Pick<Response, 'onProgress'>,
+  mechanism: Mechanism,
+): TransferResult {
   countStart(NO_FALLBACKS)
   countEnd(true)
   if (mechanism === 'read_write') countBytes(mechanism, length)
