@@ -9,7 +9,7 @@ import { declaredLength, descriptorOf, pendingHead } from '../node-internals.js'
 import type { Bytes } from '../options.js'
 import type { SinkKind, SourceKind } from './classify.js'
 import { lendReadStream, lendWriteStream } from './file.js'
-import { giveBackHead, type LentSink, type LentSource, type Refused } from './lent.js'
+import { giveBackHead, NO_HEAD, type LentSink, type LentSource, type Refused } from './lent.js'
 import { lendSocketSource } from './receive.js'
 import { refusedBody, refusedResponse, socketOf } from './response.js'
 import { isLent, quiet, refusedSocket, reserve } from './socket.js'
@@ -101,7 +101,7 @@ export async function lendDuplex(
 ): Promise<LentDuplex | Refused> {
   const source = await lendSocketSource(socket, signal)
   if ('refused' in source) return source
-  const { fd, head = Buffer.alloc(0), giveBack } = source
+  const { fd, head = NO_HEAD, giveBack } = source
   try {
     const sink = await lendSocket(socket, signal)
     if ('refused' in sink) {

@@ -13,7 +13,7 @@ import {
   stopReading,
 } from '../node-internals.js'
 import { refusedHere } from './here.js'
-import type { LentSource, Refused } from './lent.js'
+import { NO_HEAD, type LentSource, type Refused } from './lent.js'
 import { gone, ready } from './wait.js'
 
 /** Why a socket has to be read by Node itself, or undefined. */
@@ -105,7 +105,7 @@ function take(socket: Socket): { head: Buffer; resume: (residual?: Buffer) => bo
   // After the read, which starts libuv again.
   stopReading(socket)
   return {
-    head: head ?? Buffer.alloc(0),
+    head: head ?? NO_HEAD,
     resume: (residual) => {
       if (socket.destroyed || !socket.readable) return residual === undefined
       if (residual !== undefined) socket.unshift(residual)
