@@ -2,10 +2,14 @@
 
 import test, { type ExecutionContext } from 'ava'
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
 import { ServerResponse } from 'node:http'
+import { basename, dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { respondWithFile } from 'zcio/http'
+import { respondWithFile, serveStatic } from 'zcio/http'
 import { makeFile, sha256 } from '../helpers/files.js'
 import { serve, type Handler } from '../helpers/http-server.js'
 import { until } from '../helpers/wait.js'
@@ -27,6 +31,34 @@ test('a call that was kept and then throws is told, and the response is whole', 
   for (let i = 0; i < 2; i++) {
     t.is((await client.get()).hash, sha256(file.bytes))
     t.is((await server.outcome(i)).error?.code, 'ERR_INVALID_ARG_TYPE')
+  }
+})
+
+test('a short part of a file that the socket does not take at once arrives once', async (t) => {
+  const fd = openSync(file.path, 'r')
+  t.teardown(() => {
+    closeSync(fd)
+  })
+  const part = file.bytes.subarray(0, 30_000)
+  const serveFiles = serveStatic(dirname(file.path))
+  const handlers: Handler[] = [
+    (res) => respondWithFile(res, fd, { end: part.length - 1 }),
+    async (res) => {
+      serveFiles(res.req, res)
+      await once(res, 'close')
+      return { bytes: part.length, mechanism: 'read_write', fallbacks: [] }
+    },
+  ]
+  for (const handler of handlers) {
+    const client = await (await serve(t, handler, { unix: true })).connect()
+    const range = `Range: bytes=0-${part.length - 1}`
+    for (let i = 0; i < 40; i++) client.request(`/${basename(file.path)}`, 'GET', range)
+    // More than the socket holds; nothing is read before it is full.
+    await sleep(100)
+    for (let i = 0; i < 40; i++) {
+      const { complete, hash } = await client.answer()
+      t.deepEqual({ complete, hash }, { complete: true, hash: sha256(part) }, `answer ${i}`)
+    }
   }
 })
 

@@ -57,6 +57,7 @@ class Rest implements OpenFile, Move, Settled {
   owner: OpenFile['owner']
   start: number
   readonly total: number
+  readonly read: boolean
   moved = 0
   readonly socket: Socket
   readonly signal: AbortSignal | undefined
@@ -82,6 +83,7 @@ class Rest implements OpenFile, Move, Settled {
     body.owner = 'caller'
     this.start = body.start
     this.total = body.length
+    this.read = body.read
     this.socket = socket
     this.signal = signal
     this.onProgress = onProgress
@@ -106,8 +108,8 @@ class Rest implements OpenFile, Move, Settled {
   send(moved: number): void {
     try {
       if (this.socket.destroyed) throw closed(moved)
-      if (this.fd < 0) {
-        // It had been read whole, and Node has sent the rest by now.
+      if (this.read) {
+        // Node has sent all of it by now.
         this.resolve(done(this, this, 'read_write'))
         return
       }
