@@ -50,7 +50,7 @@ fn a_few_bytes_are_not_relayed_through_a_pipe() {
     let whole = bytes(17 << 10);
     let short = 16 << 10;
     let (source, mut peer) = UnixStream::pair().unwrap();
-    let (_reader, writer) = pipe().unwrap();
+    let (mut reader, writer) = pipe().unwrap();
     let sink = file(b"");
     let mut move_to = |sink: &dyn AsFd, request: Request| {
         peer.write_all(&whole).unwrap();
@@ -68,6 +68,9 @@ fn a_few_bytes_are_not_relayed_through_a_pipe() {
     assert_eq!(move_to(&writer, at_most(short)).mechanism, Mechanism::Splice);
     let thrice = [&whole[..short], &whole[..=short], &whole[..short]].concat();
     assert_same(&content(&sink), &thrice);
+    let mut piped = vec![0; short];
+    reader.read_exact(&mut piped).unwrap();
+    assert_same(&piped, &whole[..short]);
 }
 
 /// One call between files moves at most 32 MiB.
