@@ -224,7 +224,7 @@ impl<K: Kernel> Transfer<K> {
     }
 
     fn has_pipe(&self) -> bool {
-        [&self.flow.source.facts, &self.flow.sink.facts].into_iter().any(|facts| facts.kind == Kind::Pipe)
+        route::has_pipe(&self.flow.source.facts, &self.flow.sink.facts)
     }
 
     /// Whether the next attempt can be made on a thread that must not wait for a disk.

@@ -100,7 +100,7 @@ pub const RULES: &[Rule] = &[
         excludes: &[Splice],
         applies: |_, pair| {
             let is_short = pair.request.length.is_some_and(|length| length <= SHORT);
-            is_short && pair.request.fallback && !has_pipe(pair)
+            is_short && pair.request.fallback && !has_pipe(pair.source, pair.sink)
         },
     },
     Rule {
@@ -216,7 +216,7 @@ pub const REASONS: &[Reason] = &[
         mechanism: Splice,
         reason: "an end is a pipe: one call moves pages by reference, if the other end can: else the kernel refuses \
                  with EINVAL",
-        applies: has_pipe,
+        applies: |pair| has_pipe(pair.source, pair.sink),
     },
     Reason {
         mechanism: Splice,
@@ -231,8 +231,9 @@ pub const REASONS: &[Reason] = &[
     },
 ];
 
-fn has_pipe(pair: Pair<'_>) -> bool {
-    [pair.source.kind, pair.sink.kind].contains(&Kind::Pipe)
+/// Whether splice needs no pipe of the engine's.
+pub(super) fn has_pipe(source: &Facts, sink: &Facts) -> bool {
+    [source.kind, sink.kind].contains(&Kind::Pipe)
 }
 
 fn are_on_different_devices(pair: Pair<'_>) -> bool {
