@@ -134,7 +134,8 @@ async function sendInPieces(client: HttpClient, text: string, cuts: Conversation
   const sorted = cuts.toSorted((a, b) => a.at - b.at)
   let from = 0
   for (const { at, stall } of sorted) {
-    const to = Math.floor(at * text.length)
+    // Never all of it: on a UNIX socket whose server has answered and gone, an empty write is EPIPE, and destroys what came.
+    const to = Math.floor(at * (text.length - 1))
     client.socket.write(text.slice(from, to))
     from = to
     await sleep(stall)
