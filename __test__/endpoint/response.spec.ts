@@ -7,11 +7,8 @@ import { Socket } from 'node:net'
 import {
   checkDeclaredLength,
   declareLength,
-  endGuarded,
-  guard,
   isBodyless,
   isGone,
-  isWrapped,
   refusedBody,
   refusedResponse,
   socketOf,
@@ -156,39 +153,6 @@ test('uncorking pulls every cork, of the response and of its socket', (t) => {
   uncork(res)
   t.is(res.writableCorked, 0)
   t.is(res.socket?.writableCorked, 0)
-})
-
-test('calls that a guard keeps come after the end, in their order', async (t) => {
-  const res = response()
-  const told: [string, string | undefined][] = []
-  const tell =
-    (call: string) =>
-    (error?: NodeJS.ErrnoException | null): void => {
-      told.push([call, error?.code])
-    }
-  res.on('error', () => undefined)
-  guard(res)
-  t.true(isWrapped(res))
-  t.false(res.write('a', 'latin1', tell('write')))
-  t.is(res.end('b', tell('end')), res)
-  t.false(res.writableEnded)
-  endGuarded(res)
-  t.true(res.writableEnded)
-  t.false(isWrapped(res))
-  await until('both to be told', () => told.length === 2)
-  t.deepEqual(told, [
-    ['write', 'ERR_STREAM_WRITE_AFTER_END'],
-    ['end', 'ERR_STREAM_WRITE_AFTER_END'],
-  ])
-})
-
-test('what a guard keeps is gone with the connection', (t) => {
-  const res = response()
-  guard(res)
-  res.end('kept')
-  res.req.socket.destroy()
-  endGuarded(res)
-  t.false(res.writableEnded)
 })
 
 test('a response that waits for its turn gets its socket, or hears why not', async (t) => {

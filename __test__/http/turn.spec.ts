@@ -7,55 +7,16 @@ import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { respondWithFile, serveStatic, type RespondOptions } from 'zcio/http'
 import { tell } from '../helpers/children.js'
+import { crowd, never } from '../helpers/crowd.js'
 import { makeFile, sha256 } from '../helpers/files.js'
 import type { HttpClient } from '../helpers/http-client.js'
-import { serve, type Handler, type Outcome } from '../helpers/http-server.js'
+import type { Handler, Outcome } from '../helpers/http-server.js'
 import { makeRoot } from '../helpers/static-server.js'
 import { until } from '../helpers/wait.js'
 
 const small = makeFile(5000)
 const medium = makeFile(60_000)
 const large = makeFile(5_000_000)
-
-const never = { bytes: 0, mechanism: 'stream', fallbacks: [] } as const
-
-/** Clients whose requests come in one turn, and what the server makes of those that are not `/alone`. */
-async function crowd(
-  t: ExecutionContext,
-  count: number,
-  handler: Handler,
-): Promise<{
-  clients: HttpClient[]
-  askTogether: (path?: string) => void
-  outcomes: () => Promise<Outcome[]>
-}> {
-  const answers: Promise<Outcome>[] = []
-  const server = await serve(t, (res, req) => {
-    if (req.url === '/alone') return respondWithFile(res, small.path)
-    const sending = handler(res, req)
-    answers.push(
-      sending.then(
-        (value) => ({ value }),
-        (error: unknown) => ({ error: error as NodeJS.ErrnoException }),
-      ),
-    )
-    return sending
-  })
-  const clients = await Promise.all(Array.from({ length: count }, () => server.connect()))
-  // The turn before tells: it had one request.
-  for (const client of clients) await client.get('/alone')
-  return {
-    clients,
-    askTogether: (path = '/together') => {
-      // They are in the kernel before the event loop looks again.
-      for (const client of clients) client.request(path)
-    },
-    outcomes: async () => {
-      await until('the requests', () => answers.length === count)
-      return Promise.all(answers)
-    },
-  }
-}
 
 test.serial('a response that is alone in its turn leaves at once, the others when theirs ends', async (t) => {
   const left: boolean[] = []

@@ -7,6 +7,7 @@ import { ServerResponse, type OutgoingHttpHeaders } from 'node:http'
 import type { Socket } from 'node:net'
 import { abortError, zcioError, type TransferError } from '../errors.js'
 import { declaredLength } from '../node-internals.js'
+import { unguard } from './guard.js'
 import { refusedHere } from './here.js'
 import { refusedSocket } from './socket.js'
 
@@ -138,41 +139,6 @@ export function closed(bytes: number, cause?: unknown): TransferError {
   return zcioError('ERR_STREAM_PREMATURE_CLOSE', message, { bytes, side: 'sink', cause })
 }
 
-/** Calls that were kept, where there were any. */
-const kept = new WeakMap<ServerResponse, (() => void)[]>()
-
-/**
- * Keeps calls of `write` and `end` for later: made while the body is under way, they would lengthen it, or finish a
- * response that has none yet. Not for one that {@link isWrapped | is wrapped}.
- */
-export function guard(res: ServerResponse): void {
-  const own: Methods = res
-  // The same functions for all: those of its own would be half a KiB for each slow reader.
-  own.write = keepWrite
-  own.end = keepEnd
-}
-
-/** What is guarded. */
-interface Methods {
-  write: unknown
-  end: unknown
-}
-
-/** Ends {@link guard}; returns the calls that were kept. */
-export function unguard(res: ServerResponse): readonly (() => void)[] {
-  const own: Methods = res
-  const prototype: Methods = ServerResponse.prototype
-  // What is guarded was not wrapped. To delete them would cost a tenth of a small response.
-  own.write = prototype.write
-  own.end = prototype.end
-  const calls = kept.get(res)
-  if (calls === undefined) return NONE
-  kept.delete(res)
-  return calls
-}
-
-const NONE: readonly never[] = []
-
 /**
  * Ends a response that is guarded. What was kept then meets an ended response, as with streams; with the connection
  * gone, so is what was kept.
@@ -182,20 +148,4 @@ export function endGuarded(res: ServerResponse): void {
   if (isGone(res)) return
   res.end()
   for (const call of calls) call()
-}
-
-function keepWrite(this: ServerResponse, ...args: [string]): boolean {
-  keep(this, () => this.write(...args))
-  return false
-}
-
-function keepEnd(this: ServerResponse, ...args: []): ServerResponse {
-  keep(this, () => this.end(...args))
-  return this
-}
-
-function keep(res: ServerResponse, call: () => void): void {
-  const calls = kept.get(res)
-  if (calls === undefined) kept.set(res, [call])
-  else calls.push(call)
 }

@@ -6,6 +6,7 @@
 import { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 import { descriptorOf } from '../node-internals.js'
+import { isGuarded } from './guard.js'
 import { refusedHere } from './here.js'
 import { written } from './wait.js'
 
@@ -31,7 +32,7 @@ const lent = new WeakMap<Writable, Borrower | undefined>()
 
 /** Whether a transfer is writing on this stream, or about to. */
 export function isLent(stream: Writable): boolean {
-  return lent.has(stream)
+  return lent.has(stream) || isGuarded(stream)
 }
 
 /** Whether nothing is queued on the socket, in Node or in libuv. */

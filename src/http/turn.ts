@@ -9,8 +9,8 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { ServerResponse } from 'node:http'
 import { setImmediate } from 'node:timers'
-import { guard, isWrapped, unguard } from '../endpoint/response.js'
-import { occupy, vacate } from '../endpoint/socket.js'
+import { guard, unguard } from '../endpoint/guard.js'
+import { isWrapped } from '../endpoint/response.js'
 
 let responses = 0
 let wasBusy = false
@@ -30,7 +30,6 @@ export function leavesAtOnce(res: ServerResponse): boolean {
  * until then it seems to write right after: nobody can tell by more than the time when a response has left.
  */
 export function atTurnsEnd(res: ServerResponse, answer: () => void): void {
-  occupy(res)
   guard(res)
   waiting.push(new Waiting(res, answer))
 }
@@ -70,7 +69,6 @@ function answerAll(ready: readonly Waiting[], from: number): void {
 }
 
 function answerNow(res: ServerResponse, answer: () => void): void {
-  vacate(res)
   const calls = unguard(res)
   answer()
   for (const call of calls) call()
