@@ -17,21 +17,9 @@ import {
   type Rival,
   type Rivals,
 } from './helpers/rivals.js'
+import { measuredBy, namesOf, SIZES, type Size } from './helpers/sizes.js'
 import type { Options } from './options.js'
 import { peers } from './peers.js'
-
-/** A file, and how many clients ask for it at once. */
-export interface Size {
-  bytes: number
-  connections: number
-}
-
-const SIZES: Size[] = [
-  { bytes: 4 * KiB, connections: 32 },
-  { bytes: 64 * KiB, connections: 32 },
-  { bytes: MiB, connections: 32 },
-  { bytes: 16 * MiB, connections: 8 },
-]
 
 /** One run of one server. */
 interface Run {
@@ -47,28 +35,22 @@ type Runs = Record<Kind, Run[]>
 
 export async function http(options: Options): Promise<Goal[]> {
   const directory = temporaryDirectory(options.directory)
-  for (const { bytes } of SIZES) writeRandomFile(join(directory, nameOf(bytes)), bytes)
+  for (const { bytes } of SIZES)
+    for (const name of namesOf(bytes, options)) writeRandomFile(join(directory, name), bytes)
   const loader = await startLoader(
     directory,
-    SIZES.map(({ bytes }) => nameOf(bytes)),
+    SIZES.flatMap(({ bytes }) => namesOf(bytes, options)),
   )
   const results = new Map<number, Runs>()
   for (const size of SIZES) {
     const work = (rivals: Rivals): Promise<Runs> => compare(rivals, loader, directory, size, options)
     results.set(size.bytes, await withRivals('server.ts', [directory], work))
   }
-  const { runs, seconds } = options
-  console.log(
-    `\n## Files over HTTP\n\n${runs} runs of ${seconds} s each, in turns, by ${loaderName}; medians.\n`,
-  )
+  console.log(`\n## Files over HTTP\n\n${measuredBy(options)}, by ${loaderName}; medians.\n`)
   console.log(warmTable(results))
-  const goals = [...warmGoals(results), ...(await peers(directory, SIZES, nameOf, loader, options))]
+  const goals = [...warmGoals(results), ...(await peers(directory, loader, options))]
   await loader.stop()
   return [...goals, ...(await cold(options))]
-}
-
-function nameOf(bytes: number): string {
-  return sizeName(bytes).replace(' ', '')
 }
 
 async function compare(
@@ -76,13 +58,14 @@ async function compare(
   loader: Loader,
   directory: string,
   { bytes, connections }: Size,
-  { runs, seconds }: Options,
+  options: Options,
 ): Promise<Runs> {
-  const name = nameOf(bytes)
+  const { runs, seconds } = options
+  const names = namesOf(bytes, options)
   const result: Runs = { streams: [], zcio: [] }
   const press = async (rival: Rival, length: number): Promise<Run> => {
     const { port, measure } = rival
-    const run = await measure(() => loader.press(port, name, connections, length))
+    const run = await measure(() => loader.press(port, names, connections, length))
     // A request that the end of the run has cut cost something, too.
     const done = Math.max(run.requests, run.bytes / whole[rival.kind])
     const { cost } = run
@@ -95,7 +78,9 @@ async function compare(
   }
   const whole: Record<Kind, number> = { streams: 0, zcio: 0 }
   for (const kind of KINDS) {
-    whole[kind] = await probe(kind, rivals[kind].port, join(directory, name), name)
+    whole[kind] = await probe(kind, rivals[kind].port, join(directory, names[0]), names[0])
+    // What V8 compiles has to have run some hundred times, which a large file takes long for.
+    await loader.press(rivals[kind].port, namesOf(4 * KiB, options), connections, 1)
     await press(rivals[kind], 1)
   }
   for (let run = 0; run < runs; run++) {

@@ -10,6 +10,8 @@ export interface Options {
   runs: number
   /** Length of one run, where runs have one. */
   seconds: number
+  /** How many files of each size clients ask for in turn, where they ask for files of a size. */
+  files: number
   /** Where temporary files are made. */
   directory: string | undefined
 }
@@ -20,16 +22,18 @@ export type Suite = (options: Options) => Promise<Goal[]>
 const PARSED = {
   runs: { type: 'string', default: '7' },
   seconds: { type: 'string', default: '2' },
+  files: { type: 'string', default: '1' },
   directory: { type: 'string' },
   help: { type: 'boolean', short: 'h', default: false },
 } as const
 
 export const usage = (suites: readonly string[]): string =>
-  `usage: npm run bench -- SUITE... [--runs 7] [--seconds 2] [--directory DIR]
+  `usage: npm run bench -- SUITE... [--runs 7] [--seconds 2] [--files 1] [--directory DIR]
 
 Compares zcio with Node in the same run: ${suites.join(', ')}.
   --runs       runs of each side, in turns; the tables show their medians
   --seconds    length of one run under load, a whole number
+  --files      so many files of each size are asked for in turn (http); of one, requests that come together share a look
   --directory  where temporary files are made; what it is on counts`
 
 /** The options, or undefined where help is asked for or needed. */
@@ -42,6 +46,7 @@ export function readOptions(args: string[], suites: readonly string[]): Options 
     suites: positionals,
     runs: positive('runs', values.runs),
     seconds: positive('seconds', values.seconds),
+    files: positive('files', values.files),
     directory: values.directory,
   }
 }

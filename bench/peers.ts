@@ -9,7 +9,7 @@ import type { Loader } from './helpers/load.js'
 import { probe } from './helpers/probe.js'
 import { cpuOf } from './helpers/programs.js'
 import { figure, fraction, median, medianRatio, say, table, times, type Goal } from './helpers/report.js'
-import type { Size } from './http.js'
+import { measuredBy, namesOf, SIZES, type Size } from './helpers/sizes.js'
 import type { Options } from './options.js'
 
 /** One run of one server. */
@@ -58,25 +58,18 @@ const AIMS: Aim[] = [
 const IN_WORDS: Record<Measure, string> = { rate: 'requests/s', cpu: 'CPU per request', p99: 'p99' }
 
 /** Compares them on the files of a directory. */
-export async function peers(
-  directory: string,
-  sizes: readonly Size[],
-  nameOf: (bytes: number) => string,
-  loader: Loader,
-  options: Options,
-): Promise<Goal[]> {
+export async function peers(directory: string, loader: Loader, options: Options): Promise<Goal[]> {
   console.log(`\n## Servers of files\n`)
   const running = await startAll(directory, temporaryDirectory(options.directory))
   const results = new Map<number, Runs>()
   try {
-    for (const size of sizes) {
-      const name = nameOf(size.bytes)
-      results.set(size.bytes, await compare(running, loader, join(directory, name), name, size, options))
+    for (const size of SIZES) {
+      results.set(size.bytes, await compare(running, loader, directory, size, options))
     }
   } finally {
     await Promise.all([...running.values()].map(({ stop }) => stop()))
   }
-  console.log(`\n${options.runs} runs of ${options.seconds} s each, in turns; medians.\n`)
+  console.log(`\n${measuredBy(options)}; medians.\n`)
   console.log(resultTable(results))
   return goals(results)
 }
@@ -84,22 +77,23 @@ export async function peers(
 async function compare(
   running: ReadonlyMap<Name, Running>,
   loader: Loader,
-  path: string,
-  name: string,
+  directory: string,
   { bytes, connections }: Size,
-  { runs, seconds }: Options,
+  options: Options,
 ): Promise<Runs> {
+  const { runs, seconds } = options
+  const names = namesOf(bytes, options)
   const result: Runs = new Map()
   const press = async ({ port, pid }: Running, whole: number, length: number): Promise<Run> => {
     const before = cpuOf(pid)
-    const load = await loader.press(port, name, connections, length)
+    const load = await loader.press(port, names, connections, length)
     // A request that the end of the run has cut cost something, too.
     const done = Math.max(load.requests, load.bytes / whole)
     return { rate: load.requests / load.seconds, cpu: (cpuOf(pid) - before) / done, p99: load.p99 }
   }
   const wholes = new Map<Name, number>()
   for (const [who, server] of running) {
-    wholes.set(who, await probe(who, server.port, path, name))
+    wholes.set(who, await probe(who, server.port, join(directory, names[0]), names[0]))
     await press(server, bytes, 1)
     result.set(who, [])
   }

@@ -19,8 +19,13 @@ export interface Load {
 }
 
 export interface Loader {
-  /** Asks for one file again and again over so many connections. */
-  readonly press: (port: number, name: string, connections: number, seconds: number) => Promise<Load>
+  /** Asks for these files in turn, again and again, over so many connections. */
+  readonly press: (
+    port: number,
+    names: readonly string[],
+    connections: number,
+    seconds: number,
+  ) => Promise<Load>
   readonly stop: () => Promise<void>
 }
 
@@ -31,8 +36,8 @@ export async function startLoader(directory: string, names: readonly string[]): 
   if (has('wrk')) return { press: wrk, stop: () => Promise.resolve() }
   const client = await startChild('client.ts', [], pins().client)
   await client.ask({ learn: names, root: directory })
-  const press = async (port: number, name: string, connections: number, seconds: number): Promise<Load> => {
-    const fetched = await client.ask<Fetched>({ port, names: [name], connections, seconds }, seconds + 60)
+  const press: Loader['press'] = async (port, names, connections, seconds) => {
+    const fetched = await client.ask<Fetched>({ port, names, connections, seconds }, seconds + 60)
     const [wrong] = fetched.wrong
     if (wrong !== undefined) throw new Error(wrong)
     return { ...fetched, p99: percentile(fetched.latencies, 99) }
@@ -40,11 +45,28 @@ export async function startLoader(directory: string, names: readonly string[]): 
   return { press, stop: client.stop }
 }
 
-async function wrk(port: number, name: string, connections: number, seconds: number): Promise<Load> {
-  const url = `http://127.0.0.1:${port}/${name}`
+async function wrk(
+  port: number,
+  names: readonly string[],
+  connections: number,
+  seconds: number,
+): Promise<Load> {
+  const paths = names.map((name) => `/${name}`)
+  const url = `http://127.0.0.1:${port}${paths[0] ?? ''}`
   const script = fileURLToPath(new URL('wrk.lua', import.meta.url))
-  const options = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '20s', '-s', script]
-  const output = await run([...pins().client, 'wrk', ...options, url], seconds + 30)
+  const options = [
+    '-t1',
+    `-c${connections}`,
+    `-d${seconds}s`,
+    '--timeout',
+    '20s',
+    '-s',
+    script,
+    url,
+    '--',
+    ...paths,
+  ]
+  const output = await run([...pins().client, 'wrk', ...options], seconds + 30)
   const [json] = /^\{.*\}$/m.exec(output) ?? []
   if (json === undefined) throw new Error(`wrk did not say what it counted: ${output}`)
   const { errors, ...counted } = JSON.parse(json) as Load & { errors: number }
