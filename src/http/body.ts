@@ -29,7 +29,12 @@ export interface Body extends OpenFile {
   read: boolean
   /** Whether the range is short and in memory: one call sends it without waiting. */
   resident: boolean
+  /** What it was looked for as, where it is all of that. */
+  wanted: Wanted | undefined
 }
+
+/** What a file is looked for as: its path, or its place beneath a root. */
+export type Wanted = string | Place
 
 /** An inclusive range, as of fs.createReadStream. */
 export interface Range {
@@ -78,6 +83,14 @@ export const WHOLE: Range = { start: 0, end: Infinity }
 
 let inUse = false
 
+/** The body that was looked at last: nothing but another look, and a cut, changes what has been read of it. */
+let latest: Body | undefined
+
+/** Whether what has been read of a body is in the scratch buffer still. */
+export function isInScratch(body: Body): boolean {
+  return body.read && body === latest
+}
+
 /**
  * Between the look at a file and its sending the scratch buffer is in use. A hook of the application may want to send
  * another file meanwhile: undefined; that one has to wait for another turn.
@@ -97,7 +110,7 @@ export function lookNow(file: unknown, range: Range): Body | undefined {
   if (typeof file !== 'string') return lookAt({ fd: descriptorOf(file), owner: 'caller' }, range)
   const fd = binding().openFile(file, range.start, range.end, scratch)
   if (fd < 0) return undefined
-  return accept(fields[READ] === -1 ? { fd, owner: 'binding' } : { fd: -1, owner: 'caller' }, range, file)
+  return acceptOpened(fd, range, file)
 }
 
 /**
@@ -107,11 +120,7 @@ export function lookNow(file: unknown, range: Range): Body | undefined {
 export function lookBeneath(root: string, place: Place): Body | number {
   const fd = openNow(root, place)
   if (fd < 0) return -fd
-  return accept(
-    fields[READ] === -1 ? { fd, owner: 'binding' } : { fd: -1, owner: 'caller' },
-    WHOLE,
-    place.path,
-  )
+  return acceptOpened(fd, WHOLE, place)
 }
 
 /** A path without links and `..` cannot leave the root, which saves opening that: a twentieth of a small response. */
@@ -140,6 +149,7 @@ export function cut(body: Body, range: Range): Body {
   scratch.copyWithin(BODY, BODY + range.start, BODY + range.end + 1)
   body.start = range.start
   body.length = range.end - range.start + 1
+  body.wanted = undefined
   return body
 }
 
@@ -186,17 +196,22 @@ function openLater(path: string): Promise<number> {
   })
 }
 
+/** What has been read whole is not open any more. */
+function acceptOpened(fd: number, range: Range, wanted: Wanted): Body {
+  return accept(fields[READ] === -1 ? { fd, owner: 'binding' } : { fd: -1, owner: 'caller' }, range, wanted)
+}
+
 /** Only a regular file has a length to declare. */
-function accept(file: OpenFile, { start, end }: Range, path?: string): Body {
+function accept(file: OpenFile, { start, end }: Range, wanted?: Wanted): Body {
   if (fields[KIND] !== REGULAR) {
     closeFile(file)
-    throw notRegular(path)
+    throw notRegular(wanted)
   }
   const size = fields[SIZE] ?? 0
   const first = Math.min(start, size)
   const length = Math.min(end + 1, size) - first
   // Spelt out: behind a spread V8 makes a new hidden class for each object, 10 µs a request.
-  return {
+  return (latest = {
     fd: file.fd,
     owner: file.owner,
     start: first,
@@ -204,12 +219,13 @@ function accept(file: OpenFile, { start, end }: Range, path?: string): Body {
     modifiedMs: fields[MODIFIED] ?? 0,
     read: fields[READ] !== -1,
     resident: fields[RESIDENT] === 1,
-  }
+    wanted: length === size ? wanted : undefined,
+  })
 }
 
-function notRegular(path: string | undefined): Error {
+function notRegular(wanted: Wanted | undefined): Error {
   if (fields[KIND] === DIRECTORY) return systemError(os.errno.EISDIR, 'read', { side: 'source' })
-  const what = path === undefined ? 'this' : `'${path}'`
+  const what = wanted === undefined ? 'this' : `'${typeof wanted === 'string' ? wanted : wanted.path}'`
   const message = `${what} is not a regular file: only those have a length that a head can declare`
   return zcioError('ERR_ZCIO_UNSUPPORTED', message, { side: 'source' })
 }

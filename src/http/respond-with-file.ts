@@ -13,14 +13,15 @@ import { isTraced, traced } from '../diagnostics.js'
 import { closed, refusedResponse } from '../endpoint/response.js'
 import { isLent } from '../endpoint/socket.js'
 import { invalidType } from '../errors.js'
-import type { TransferResult } from '../move.js'
+import type { Settled, TransferResult } from '../move.js'
 import { checkFunction, checkOptions, checkRange, checkSignal } from '../options.js'
 import type { ProgressReport } from '../pulse.js'
-import { closeFile, exclusively, lookAt, lookNow, openFile, type Body } from './body.js'
+import { closeFile, exclusively, lookAt, lookNow, openFile, type Body, type Range } from './body.js'
 import { respondByStream } from './respond-by-stream.js'
 import type { Response } from './response.js'
-import { busy, checkUnended, isReady, sendBody, settled } from './send-body.js'
-import { finish } from './send-rest.js'
+import { reuse } from './reuse.js'
+import { busy, checkUnended, isReady, sendBody, sendByNode, settled } from './send-body.js'
+import { finish, keep } from './send-rest.js'
 import { atTurnsEnd, leavesAtOnce } from './turn.js'
 
 /** Options of {@link respondWithFile}. */
@@ -70,19 +71,16 @@ function respondWith(
   file: string | FileHandle | number,
   options: RespondOptions | undefined,
 ): Promise<TransferResult> {
-  try {
-    const response = check(res, options)
-    if (!(res instanceof ServerResponse)) return finish(res, respondByHttp2(file, response))
+  return new Promise((resolve, reject) => {
+    const response = check(res, options, { resolve, reject })
+    if (!(res instanceof ServerResponse)) finish(response, respondByHttp2(file, response))
     // What is open may be closed before the turn ends.
-    if (typeof file !== 'string' || leavesAtOnce(res)) return Promise.resolve(respondNow(res, file, response))
-    return respondAtTurnsEnd(res, file, response)
-  } catch (thrown) {
-    const error = thrown as Error
-    return Promise.reject(error)
-  }
+    else if (typeof file !== 'string' || leavesAtOnce(res)) respondNow(res, file, response)
+    else respondAtTurnsEnd(res, file, response)
+  })
 }
 
-function check(res: Response['res'], options: RespondOptions | undefined): Response {
+function check(res: Response['res'], options: RespondOptions | undefined, told: Settled): Response {
   const checked = checkOptions(options, OPTIONS)
   const range = checkRange(checked.start, checked.end)
   const signal = checkSignal('options.signal', checked.signal)
@@ -91,52 +89,48 @@ function check(res: Response['res'], options: RespondOptions | undefined): Respo
     throw invalidType('res', 'a ServerResponse', res)
   checkUnended(res, signal)
   if (isLent(res)) throw busy()
-  return { res, range, signal, onProgress }
+  return { res, range, signal, onProgress, told }
 }
 
 /** Anything may have become of the response meanwhile. */
-function respondAtTurnsEnd(res: ServerResponse, file: string, response: Response): Promise<TransferResult> {
-  return new Promise((resolve, reject) => {
-    atTurnsEnd(res, () => {
-      try {
-        checkUnended(res, response.signal)
-        resolve(respondNow(res, file, response))
-      } catch (thrown) {
-        const error = thrown as Error
-        reject(error)
-      }
-    })
+function respondAtTurnsEnd(res: ServerResponse, file: string, response: Response): void {
+  atTurnsEnd(res, () => {
+    try {
+      checkUnended(res, response.signal)
+      respondNow(res, file, response)
+    } catch (error) {
+      response.told.reject(error)
+    }
   })
 }
 
-function respondNow(
-  res: ServerResponse,
-  file: string | FileHandle | number,
-  response: Response,
-): TransferResult | Promise<TransferResult> {
-  return respondAtOnce(res, file, response) ?? finish(res, respond(res, file, response))
+function respondNow(res: ServerResponse, file: string | FileHandle | number, response: Response): void {
+  if (respondAtOnce(res, file, response)) return
+  const kept = keep(response)
+  respondLater(res, file, kept).catch(kept.told.reject)
 }
 
-/** The short ways, where nothing has to be waited for. */
-function respondAtOnce(
-  res: ServerResponse,
-  file: string | FileHandle | number,
-  response: Response,
-): TransferResult | Promise<TransferResult> | undefined {
+/** The short ways, where nothing has to be waited for: whether that is so. */
+function respondAtOnce(res: ServerResponse, file: string | FileHandle | number, response: Response): boolean {
   const { socket } = res
-  if (socket === null || !isReady(res) || refusedResponse(res) !== undefined) return undefined
-  return lookAndSend(res, socket, response, () => lookNow(file, response.range))
+  if (socket === null || !isReady(res) || refusedResponse(res) !== undefined) return false
+  return lookAndSend(res, socket, response, () => lookOrReuse(file, response.range))
+}
+
+/** What others have found serves who wants all of it. */
+function lookOrReuse(file: string | FileHandle | number, range: Range): Body | undefined {
+  const isWhole = range.start === 0 && range.end === Infinity
+  return (typeof file === 'string' && isWhole ? reuse(file) : undefined) ?? lookNow(file, range)
 }
 
 /** The long way: everything may have to be waited for, and anything may happen meanwhile. */
-async function respond(
+async function respondLater(
   res: ServerResponse,
   file: string | FileHandle | number,
   response: Response,
-): Promise<TransferResult> {
+): Promise<void> {
   const socket = await settled(res, response.signal)
-  const short = respondAtOnce(res, file, response)
-  if (short !== undefined) return short
+  if (respondAtOnce(res, file, response)) return
   const opened = await openFile(file)
   try {
     await settled(res, response.signal)
@@ -146,8 +140,8 @@ async function respond(
   }
   const look = (): Body => lookAt(opened, response.range)
   const refused = refusedResponse(res)
-  if (refused !== undefined) return respondByStream(response, look(), refused)
-  return lookAndSend(res, socket, response, look) ?? Promise.reject(closed(0))
+  if (refused !== undefined) sendByNode(look(), response, refused)
+  else if (!lookAndSend(res, socket, response, look)) throw closed(0)
 }
 
 async function respondByHttp2(
@@ -170,9 +164,12 @@ function lookAndSend(
   socket: Socket,
   response: Response,
   look: () => Body | undefined,
-): TransferResult | Promise<TransferResult> | undefined {
-  return exclusively(() => {
+): boolean {
+  const isSent = exclusively(() => {
     const body = look()
-    return body && sendBody(res, socket, body, response)
+    if (body === undefined) return false
+    sendBody(res, socket, body, response)
+    return true
   })
+  return isSent === true
 }

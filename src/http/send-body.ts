@@ -17,12 +17,13 @@ import {
 } from '../endpoint/response.js'
 import { isLent, isQuiet, quiet } from '../endpoint/socket.js'
 import { abortError, zcioError, type Fallback } from '../errors.js'
-import type { TransferResult } from '../move.js'
 import { descriptorOf, markHeadSent, pendingHead } from '../node-internals.js'
+import { quietBinding } from '../quiet.js'
 import { countBytes, countEnd, countStart } from '../stats.js'
 import { BODY, closeFile, HEAD_ROOM, scratch, type Body } from './body.js'
 import { respondByStream } from './respond-by-stream.js'
 import type { Response } from './response.js'
+import { letGo } from './reuse.js'
 import { done, finish, sendRest } from './send-rest.js'
 
 /** Whether a response that is not refused can be sent now: its turn has come, and nothing is queued before it. */
@@ -63,7 +64,7 @@ export function sendBody(
   body: Body,
   response: Response,
   fields?: OutgoingHttpHeaders,
-): TransferResult | Promise<TransferResult> {
+): void {
   try {
     checkDeclaredLength(res, body.length)
     composeHead(res, body.length, fields)
@@ -71,72 +72,67 @@ export function sendBody(
     closeFile(body)
     throw error
   }
-  if (isBodyless(res)) return sendNoBody(res, body)
+  if (isBodyless(res)) {
+    sendNoBody(res, body, response)
+    return
+  }
   const head = pendingHead(res) ?? ''
   const refused = refusedBody(res) ?? (head.length > HEAD_ROOM ? 'LONG_HEAD' : undefined)
-  if (refused !== undefined) return sendByNode(body, response, refused)
-  return body.read
-    ? sendSmall(res, socket, body, head, response)
-    : sendFile(res, socket, body, head, response)
+  if (refused !== undefined) sendByNode(body, response, refused)
+  else if (body.read) sendSmall(res, socket, body, head, response)
+  else sendFile(res, socket, body, head, response)
 }
 
-function sendNoBody(res: ServerResponse, body: Body): TransferResult {
-  closeFile(body)
+function sendNoBody(res: ServerResponse, body: Body, { told }: Response): void {
+  letGo(body)
   res.end()
   const fallbacks: Fallback[] = [{ mechanism: 'sendfile', code: 'NO_BODY' }]
   countStart(fallbacks)
   countEnd(true)
-  return { bytes: 0, mechanism: 'stream', fallbacks }
+  told.resolve({ bytes: 0, mechanism: 'stream', fallbacks })
 }
 
 /** Sends them through Node's streams, and says why: `refused`. */
-export function sendByNode(body: Body, response: Response, refused: string): Promise<TransferResult> {
-  if (!body.read) return finish(response.res, respondByStream(response, body, refused))
+export function sendByNode(body: Body, response: Response, refused: string): void {
+  if (!body.read) {
+    finish(response, respondByStream(response, body, refused))
+    return
+  }
   closeFile(body)
   // What is in the scratch buffer is gone with the next request.
   const content = Buffer.from(scratch.subarray(BODY, BODY + body.length))
-  return finish(response.res, respondByStream(response, body, refused, content))
+  finish(response, respondByStream(response, body, refused, content))
 }
 
 /** Head and body lie side by side in the scratch buffer: one call. */
-function sendSmall(
-  res: ServerResponse,
-  socket: Socket,
-  body: Body,
-  head: string,
-  response: Response,
-): TransferResult | Promise<TransferResult> {
-  closeFile(body)
+function sendSmall(res: ServerResponse, socket: Socket, body: Body, head: string, response: Response): void {
   const unsent = sendScratch(res, socket, head, body.length, false)
   if (unsent !== undefined) {
-    return sendRest(res, socket, body, response, Math.max(0, body.length - unsent.length), unsent)
+    sendRest(res, socket, body, response, Math.max(0, body.length - unsent.length), unsent)
+    return
   }
+  letGo(body)
   res.end()
-  return done(body, response, 'read_write')
+  done(body, response, 'read_write')
 }
 
 /** The head, then as much of the file as goes on this thread, then the engine. */
-function sendFile(
-  res: ServerResponse,
-  socket: Socket,
-  body: Body,
-  head: string,
-  response: Response,
-): TransferResult | Promise<TransferResult> {
+function sendFile(res: ServerResponse, socket: Socket, body: Body, head: string, response: Response): void {
   const unsent = sendScratch(res, socket, head, 0, body.length > 0)
   const moved = unsent === undefined ? sendInline(socket, body) : 0
   if (unsent !== undefined || moved < body.length) {
-    return sendRest(res, socket, body, response, moved, unsent)
+    sendRest(res, socket, body, response, moved, unsent)
+    return
   }
-  closeFile(body)
+  letGo(body)
   res.end()
-  return done(body, response, 'sendfile')
+  done(body, response, 'sendfile')
 }
 
 function sendInline(socket: Socket, body: Body): number {
   if (!body.resident) return 0
   // An error is met again by the engine, which can tell it.
-  const sent = Math.max(0, binding().sendFile(descriptorOf(socket), body.fd, body.start, body.length))
+  const sent = Math.max(0, quietBinding().sendFile(descriptorOf(socket), body.fd, body.start, body.length))
   countBytes('sendfile', sent)
   return sent
 }

@@ -1,12 +1,13 @@
 // What is left of a response when its head has gone and the socket is full, or the file is not in memory: it waits for
 // the client and the disk, while JavaScript serves others.
 //
-// A server has thousands of these at once, for slow readers: so each is one object and one promise, without functions
-// of its own, and what was only needed to begin is let go.
+// A server has thousands of these at once, for slow readers: so each is one object, without promises and functions of
+// its own, and what was only needed to begin is let go.
 
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { closed, endGuarded, guard } from '../endpoint/response.js'
+import { guard } from '../endpoint/guard.js'
+import { closed, endGuarded } from '../endpoint/response.js'
 import { occupy, quiet, vacate } from '../endpoint/socket.js'
 import type { Mechanism, TransferError } from '../errors.js'
 import { moveFor, truncated, type Move, type Settled, type TransferResult } from '../move.js'
@@ -23,14 +24,11 @@ export function sendRest(
   response: Response,
   moved: number,
   unsent: Buffer | undefined,
-): Promise<TransferResult> {
-  occupy(res)
+): void {
   guard(res)
-  return new Promise((resolve, reject) => {
-    const rest = new Rest(res, socket, body, response, resolve, reject)
-    if (unsent === undefined) rest.send(moved)
-    else sendFirst(rest, socket, unsent, moved, response.signal)
-  })
+  const rest = new Rest(res, socket, body, response)
+  if (unsent === undefined) rest.send(moved)
+  else sendFirst(rest, socket, unsent, moved, response.signal)
 }
 
 function sendFirst(
@@ -51,7 +49,7 @@ function sendFirst(
   )
 }
 
-/** A body on its way: file, move, and who is told, in one object for the engine and its promise. */
+/** A body on its way: file, move, and who is told, in one object for the engine and for them. */
 class Rest implements OpenFile, Move, Settled {
   readonly fd: number
   owner: OpenFile['owner']
@@ -66,17 +64,9 @@ class Rest implements OpenFile, Move, Settled {
   readonly snapshot = false
   readonly isSinkSocket = true
   readonly #res: ServerResponse
-  readonly #resolve: (result: TransferResult) => void
-  readonly #reject: (error: unknown) => void
+  readonly #told: Settled
 
-  constructor(
-    res: ServerResponse,
-    socket: Socket,
-    body: Body,
-    { signal, onProgress }: Response,
-    resolve: (result: TransferResult) => void,
-    reject: (error: unknown) => void,
-  ) {
+  constructor(res: ServerResponse, socket: Socket, body: Body, { signal, onProgress, told }: Response) {
     this.fd = body.fd
     this.owner = body.owner
     // It is closed from here.
@@ -88,8 +78,7 @@ class Rest implements OpenFile, Move, Settled {
     this.signal = signal
     this.onProgress = onProgress
     this.#res = res
-    this.#resolve = resolve
-    this.#reject = reject
+    this.#told = told
   }
 
   get source(): number {
@@ -110,7 +99,7 @@ class Rest implements OpenFile, Move, Settled {
       if (this.socket.destroyed) throw closed(moved)
       if (this.read) {
         // Node has sent all of it by now.
-        this.resolve(done(this, this, 'read_write'))
+        this.resolve(counted(this, this, 'read_write'))
         return
       }
       this.moved = moved
@@ -124,13 +113,13 @@ class Rest implements OpenFile, Move, Settled {
 
   resolve(result: TransferResult): void {
     if (result.bytes < this.total) this.reject(truncated(result.bytes, this.total))
-    else if (this.#end()) this.#resolve(result)
+    else if (this.#end()) this.#told.resolve(result)
   }
 
   reject(error: unknown): void {
     // The head has promised a length that cannot be kept: the client must not take what follows for the rest.
     this.socket.destroy()
-    if (this.#end()) this.#reject(asClosed(error))
+    if (this.#end()) this.#told.reject(asClosed(error))
   }
 
   /** Ends the response; a call of JavaScript's that was kept may be one that throws. */
@@ -140,16 +129,18 @@ class Rest implements OpenFile, Move, Settled {
       endGuarded(this.#res)
       return true
     } catch (error) {
-      this.#reject(error)
+      this.#told.reject(error)
       return false
-    } finally {
-      vacate(this.#res)
     }
   }
 }
 
-/** What becomes of a response that never reached the engine. */
-export function done(
+/** Tells of a response that never reached the engine. */
+export function done(body: Body, response: Response, mechanism: Mechanism): void {
+  response.told.resolve(counted(body, response, mechanism))
+}
+
+function counted(
   { length }: Pick<Body, 'length'>,
   { onProgress }: Pick<Response, 'onProgress'>,
   mechanism: Mechanism,
@@ -161,19 +152,30 @@ export function done(
   return { bytes: length, mechanism, fallbacks: NO_FALLBACKS }
 }
 
-/** Keeps other files from a response that is being sent. */
-export async function finish(
-  res: Response['res'],
-  sending: Promise<TransferResult>,
-): Promise<TransferResult> {
-  occupy(res)
-  try {
-    return await sending
-  } catch (error) {
-    throw asClosed(error)
-  } finally {
+/** A response that takes no other file until it is told of. */
+interface Kept extends Response {
+  told: { resolve: (result: TransferResult) => void; reject: (error: unknown) => void }
+}
+
+/** Keeps other files from a response. */
+export function keep(response: Response): Kept {
+  const { res, told } = response
+  const resolve = (result: TransferResult): void => {
     vacate(res)
+    told.resolve(result)
   }
+  const reject = (error: unknown): void => {
+    vacate(res)
+    told.reject(asClosed(error))
+  }
+  occupy(res)
+  return { ...response, told: { resolve, reject } }
+}
+
+/** Tells how a response went that is sent by other means. */
+export function finish(response: Response, sending: Promise<TransferResult>): void {
+  const { told } = keep(response)
+  sending.then(told.resolve, told.reject)
 }
 
 /** Whatever its socket says of a response, it says that the client is gone. */

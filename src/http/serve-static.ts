@@ -16,7 +16,7 @@ import { closeFile, exclusively, lookAt, WHOLE, type Body } from './body.js'
 import { isReady, settled } from './send-body.js'
 import type { Plan } from './static/candidate.js'
 import { negotiation, type Accepted } from './static/encodings.js'
-import { fail, refuse, report, type Exchange } from './static/exchange.js'
+import { Exchange, fail, refuse, report } from './static/exchange.js'
 import { findLater, findNow, type Found } from './static/find.js'
 import { checkSettings, type ServeStaticOptions } from './static/options.js'
 import { plan } from './static/path.js'
@@ -32,8 +32,13 @@ export type StaticHandler = (
 ) => void
 
 /** One request to a directory that is served. */
-interface Request extends Exchange {
-  service: Service
+class Request extends Exchange {
+  readonly service: Service
+
+  constructor(service: Service, ...exchange: ConstructorParameters<typeof Exchange>) {
+    super(...exchange)
+    this.service = service
+  }
 }
 
 /** One directory that is served. */
@@ -57,8 +62,8 @@ const MISSING: readonly number[] = [ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV]
  * Options, defaults and outcomes are those of the package `serve-static`: indexes, redirects of directories, types,
  * conditions (304, 412), ranges (206, 416), dotfiles. The root is enforced by the kernel: nothing outside of it is ever
  * sent, whatever paths and symbolic links say. A link that leaves the root, or is absolute, leads nowhere. The root is
- * looked up for each request, so it may be a link that a deployment turns over. Directories are not listed; the
- * package `serve-index` does that, behind this.
+ * looked up after each request, so it may be a link that a deployment turns over; requests that come together for the
+ * same file share one look. Directories are not listed; the package `serve-index` does that, behind this.
  *
  * Files are sent by reference, as by {@link respondWithFile}; over TLS and HTTP/2, and behind a middleware that
  * compresses, through Node's streams. On a response without headers of its own the head is written at once, and
@@ -75,7 +80,7 @@ export function serveStatic(root: string, options?: ServeStaticOptions): StaticH
   binding()
   const service = { accepted: negotiation(settings.encodings), plans: new Map<string, Plan>() }
   return (req, res, next) => {
-    serve({ service, settings, req: req as IncomingMessage, res: res as ServerResponse, next })
+    serve(new Request(service, settings, req as IncomingMessage, res as ServerResponse, next))
   }
 }
 
@@ -104,8 +109,13 @@ function serve(request: Request): void {
   else answer(request, pathname, wanted)
 }
 
+/** A path that is all of its URL, without what a parser has to look at, and not a mount's own. */
+const PLAIN = /^\/[!-"$->@-~]+$/
+
 /** Undefined: malformed. Empty: where this is mounted, without its slash. */
 function pathOf(req: IncomingMessage): string | undefined {
+  // What would be parsed is kept with the request, for as long as a slow reader takes.
+  if (req.url !== undefined && PLAIN.test(req.url)) return req.url
   try {
     const pathname = parseUrl(req)?.pathname ?? undefined
     const isMount = pathname === '/' && parseUrl.original(req)?.pathname?.endsWith('/') !== true

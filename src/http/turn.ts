@@ -11,6 +11,7 @@ import type { ServerResponse } from 'node:http'
 import { setImmediate } from 'node:timers'
 import { guard, unguard } from '../endpoint/guard.js'
 import { isWrapped } from '../endpoint/response.js'
+import { beginReuse, endReuse } from './reuse.js'
 
 let responses = 0
 let wasBusy = false
@@ -61,9 +62,11 @@ function endTurn(): void {
 /** A hook of the application that throws is Node's to tell of; the others are answered all the same. */
 function answerAll(ready: readonly Waiting[], from: number): void {
   let next = from
+  beginReuse()
   try {
     while (next < ready.length) ready[next++]?.leave()
   } finally {
+    endReuse()
     if (next < ready.length) setImmediate(answerAll, ready, next)
   }
 }

@@ -24,6 +24,7 @@ const body = (length: number, modifiedMs: number): Body => ({
   modifiedMs,
   read: true,
   resident: false,
+  wanted: undefined,
 })
 
 test('the ETag is that of the package etag', (t) => {

@@ -4,15 +4,35 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import createError from 'http-errors'
 import type { TransferError } from '../../errors.js'
+import type { Settled } from '../../move.js'
 import type { Settings } from './options.js'
 import { respondWithError } from './refusal.js'
 
 /** HTTP/2's request and response have all that is used of them here. */
-export interface Exchange {
-  settings: Settings
-  req: IncomingMessage
-  res: ServerResponse
-  next: ((error?: unknown) => void) | undefined
+export class Exchange implements Settled {
+  readonly settings: Settings
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly next: ((error?: unknown) => void) | undefined
+
+  constructor(settings: Settings, req: IncomingMessage, res: ServerResponse, next: Exchange['next']) {
+    this.settings = settings
+    this.req = req
+    this.res = res
+    this.next = next
+  }
+
+  /** All is said. */
+  resolve(): void {
+    // Nobody waits.
+  }
+
+  /** Later, and in a promise: whoever tells has others to tell, and what is nobody's is to be known as unhandled. */
+  reject(error: Error): void {
+    Promise.reject(error).catch((reason: unknown) => {
+      report(this, reason)
+    })
+  }
 }
 
 /** What ends a response without anything to tell: the client has gone, or somebody else has answered. */

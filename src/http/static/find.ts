@@ -4,6 +4,7 @@
 
 import { constants } from 'node:os'
 import { closeFile, lookBeneath, openBeneath, type Body, type OpenFile } from '../body.js'
+import { letGo, reuse } from '../reuse.js'
 import type { Candidate, Plan } from './candidate.js'
 import type { Encoding, Settings } from './options.js'
 import { sibling } from './path.js'
@@ -11,7 +12,10 @@ import { sibling } from './path.js'
 /** A file that answers, or the errno that says why there is none; `EISDIR`: a directory that the path names; `ENXIO`: no file. */
 export type Found<File> = { readonly file: File; readonly candidate: Candidate } | number
 
-const { EAGAIN, EISDIR, ENOENT, ENXIO, EXDEV } = constants.errno
+const { EAGAIN, EISDIR, EMFILE, ENFILE, ENOENT, ENXIO, EXDEV } = constants.errno
+
+/** What may be otherwise soon: the disk has been asked, or the other responses of this turn have closed their files. */
+const PASSING: readonly number[] = [EAGAIN, EMFILE, ENFILE]
 
 /** Looks at what is there; undefined where that has to be waited for. */
 export function findNow(
@@ -21,9 +25,9 @@ export function findNow(
 ): Found<Body> | undefined {
   let errno: number = ENOENT
   for (const candidate of plan.candidates) {
-    const file = lookBeneath(root, candidate)
-    if (file === EAGAIN) return undefined
+    const file = reuse(candidate) ?? lookBeneath(root, candidate)
     if (typeof file !== 'number') return compressedNow({ file, candidate }, root, encodings)
+    if (PASSING.includes(file)) return undefined
     errno = file
     if (isFinal(plan, candidate, errno)) return errno
   }
@@ -64,9 +68,9 @@ function compressedNow(
   for (const encoding of encodings) {
     const candidate = sibling(found.candidate, encoding)
     // Where there is none nothing is read, and what has been read of the original stays.
-    const file = lookBeneath(root, candidate)
-    if (typeof file === 'number' && file !== EAGAIN) continue
-    closeFile(found.file)
+    const file = reuse(candidate) ?? lookBeneath(root, candidate)
+    if (typeof file === 'number' && !PASSING.includes(file)) continue
+    letGo(found.file)
     return typeof file === 'number' ? undefined : { file, candidate }
   }
   return found

@@ -4,34 +4,24 @@
 import { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import vary from 'vary'
-import type { TransferResult } from '../../move.js'
 import { closeFile, cut, WHOLE, type Body } from '../body.js'
 import { sendBody, sendByNode } from '../send-body.js'
-import { refuse, report, type Exchange } from './exchange.js'
+import { letGo } from '../reuse.js'
+import { refuse, type Exchange } from './exchange.js'
 import type { Candidate, Head } from './candidate.js'
 import { headOf, judge, type Verdict } from './head.js'
 
 /** Sends a file that has just been looked at; `refused` says why it goes through Node's streams. */
 export function sendFile(exchange: Exchange, candidate: Candidate, body: Body, refused?: string): void {
-  let sending: ReturnType<typeof deliver>
   try {
-    sending = respond(exchange, candidate, body, refused)
+    respond(exchange, candidate, body, refused)
   } catch (error) {
     closeFile(body)
     throw error
   }
-  if (!(sending instanceof Promise)) return
-  sending.catch((error: unknown) => {
-    report(exchange, error)
-  })
 }
 
-function respond(
-  exchange: Exchange,
-  candidate: Candidate,
-  body: Body,
-  refused: string | undefined,
-): ReturnType<typeof deliver> {
+function respond(exchange: Exchange, candidate: Candidate, body: Body, refused: string | undefined): void {
   const { settings, req, res } = exchange
   if (settings.setHeaders !== undefined) callSetHeaders(exchange, candidate, body)
   const head = headOf(candidate, body, settings)
@@ -39,9 +29,12 @@ function respond(
   if (!isPlain) setAbsent(res, head)
   const known = isPlain ? head : { etag: told(res, 'ETag'), lastModified: told(res, 'Last-Modified') }
   const verdict = judge(req.headers, res.statusCode, known, body.length, settings.acceptRanges)
-  if (isPlain && verdict === 200) return deliver(res, body, refused, head)
+  if (isPlain && verdict === 200) {
+    deliver(exchange, body, refused, head)
+    return
+  }
   if (isPlain && verdict !== 304) setAbsent(res, head)
-  return conclude(exchange, body, refused, verdict, isPlain ? head : undefined)
+  conclude(exchange, body, refused, verdict, isPlain ? head : undefined)
 }
 
 function callSetHeaders({ settings, res }: Exchange, candidate: Candidate, body: Body): void {
@@ -61,24 +54,25 @@ function conclude(
   refused: string | undefined,
   verdict: Verdict,
   head: Head | undefined,
-): ReturnType<typeof deliver> {
+): void {
   const { res } = exchange
   const { length: size } = body
   if (typeof verdict === 'object') {
     res.statusCode = 206
     res.setHeader('Content-Range', `bytes ${verdict.start}-${verdict.end}/${size}`)
     res.setHeader('Content-Length', verdict.end - verdict.start + 1)
-    return deliver(res, cut(body, verdict), refused)
+    deliver(exchange, cut(body, verdict), refused)
+    return
   }
   if (verdict === 200) {
     res.setHeader('Content-Length', size)
-    return deliver(res, body, refused)
+    deliver(exchange, body, refused)
+    return
   }
-  closeFile(body)
+  letGo(body)
   if (verdict === 304) notModified(res, head)
   else if (verdict === 412) refuse(exchange, 412)
   else refuseRange(exchange, size)
-  return undefined
 }
 
 function refuseRange(exchange: Exchange, size: number): void {
@@ -87,16 +81,11 @@ function refuseRange(exchange: Exchange, size: number): void {
   refuse(exchange, 416, { headers: { 'Content-Range': range } })
 }
 
-function deliver(
-  res: ServerResponse,
-  body: Body,
-  refused: string | undefined,
-  head?: Head,
-): TransferResult | Promise<TransferResult> | undefined {
-  const response = { res, range: WHOLE, signal: undefined, onProgress: undefined }
-  if (refused !== undefined || res.socket === null)
-    return sendByNode(body, response, refused ?? 'NO_DESCRIPTOR')
-  return sendBody(res, res.socket, body, response, head?.whole)
+function deliver(exchange: Exchange, body: Body, refused: string | undefined, head?: Head): void {
+  const { res } = exchange
+  const response = { res, range: WHOLE, signal: undefined, onProgress: undefined, told: exchange }
+  if (refused !== undefined || res.socket === null) sendByNode(body, response, refused ?? 'NO_DESCRIPTOR')
+  else sendBody(res, res.socket, body, response, head?.whole)
 }
 
 /** Says of the file what nobody has said yet. */
