@@ -22,7 +22,8 @@ async function abortAt(t: ExecutionContext, after: number[]): Promise<void> {
   const abort = new AbortController()
   const sinks = pairs.map(([sink]) => sink)
   const over = failure(fanOut(source, sinks, { end: false, signal: abort.signal }))
-  origin.end(content)
+  // It does not end before: the sockets may hold all of it, what Linux lends one that is read from grows so far.
+  origin.write(content)
   const first = await Promise.all(pairs.map(([, peer], at) => take(peer, after[at] ?? 0)))
   abort.abort()
   const error = await over
@@ -40,7 +41,9 @@ async function abortAt(t: ExecutionContext, after: number[]): Promise<void> {
     const all = Buffer.concat([first[at] ?? bytes, bytes])
     t.is(sha256(all), sha256(content.subarray(0, all.length)))
   })
-  t.is(sha256(await received(source)), sha256(content.subarray(error.bytes)))
+  const left = received(source)
+  origin.end()
+  t.is(sha256(await left), sha256(content.subarray(error.bytes)))
 }
 
 test('nothing is lost and nothing comes twice, whenever it is aborted', async (t) => {
