@@ -861,6 +861,7 @@ module.exports.pipeCapacity = nativeBinding.pipeCapacity
 module.exports.plan = nativeBinding.plan
 module.exports.probe = nativeBinding.probe
 module.exports.read = nativeBinding.read
+module.exports.readNow = nativeBinding.readNow
 module.exports.send = nativeBinding.send
 module.exports.sendFile = nativeBinding.sendFile
 module.exports.setPipeCapacity = nativeBinding.setPipeCapacity

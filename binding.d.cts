@@ -314,6 +314,12 @@ export declare function probe(): NativeCapabilities
 /** `read(2)`. */
 export declare function read(source: Descriptor, buffer: Buffer): number
 
+/**
+ * What is in memory of a file from `position` on, or from its descriptor's own where that is negative. `EAGAIN`:
+ * nothing; `EOPNOTSUPP`: nobody knows.
+ */
+export declare function readNow(file: Descriptor, buffer: Buffer, position: number): number
+
 /** `send(2)` of part of a buffer, never waiting; `more`: the body follows at once. */
 export declare function send(socket: Descriptor, bytes: Buffer, from: number, to: number, more: boolean): number
 

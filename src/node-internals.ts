@@ -58,6 +58,16 @@ interface PrivateResponse {
   _contentLength: number | null
 }
 
+/** Nothing is read from its descriptor: nobody reads from the stream. */
+const IDLE = { fd: 0, autoClose: false }
+
+/** The same for all file streams. */
+const kFs = symbolOf(createReadStream('', IDLE), 'kFs') ?? Symbol('of no stream')
+
+interface PrivateReadStream {
+  [kFs]: { read: unknown } | undefined
+}
+
 /** Whether this Node is as described above. */
 export const internals: boolean = readableIsAsExpected() && socketIsAsExpected() && responseIsAsExpected()
 
@@ -94,7 +104,34 @@ export function markDidRead(stream: Readable): void {
 export function readsDescriptor(stream: ReadStream): boolean {
   const handle = ownSymbol(stream, 'kHandle')
   if (typeof handle === 'object' && handle !== null) return !Object.hasOwn(handle, 'read')
-  return (ownSymbol(stream, 'kFs') as { read?: unknown } | undefined)?.read === read
+  return readsByFs(stream)
+}
+
+/** Whether they come by Node's own `fs.read`. */
+export function readsByFs(stream: ReadStream): boolean {
+  return (stream as unknown as PrivateReadStream)[kFs]?.read === read
+}
+
+/** `fs.read`, as a file stream calls it: at `position`, or where that is undefined at the descriptor's own. */
+export type Read = (
+  fd: number,
+  buffer: Buffer,
+  offset: number,
+  length: number,
+  position: number | undefined,
+  callback: (error: Error | null, bytes: number, buffer: Buffer) => void,
+) => void
+
+/** Has Node's `_read` of a stream, which `readMore` calls, read by other means than `fs.read`. */
+export function readingBy(stream: ReadStream, means: Read, readMore: () => void): void {
+  const own = stream as unknown as PrivateReadStream
+  const fs = own[kFs]
+  own[kFs] = { read: means }
+  try {
+    readMore()
+  } finally {
+    own[kFs] = fs
+  }
 }
 
 /** The descriptor of a connected socket, or -1. */
@@ -267,17 +304,27 @@ function pipesAreAsExpected(): boolean {
 }
 
 function readStreamIsAsExpected(): boolean {
-  // Nothing is read from the descriptor: nobody reads from the stream.
-  const options = { fd: 0, autoClose: false }
-  const stream = createReadStream('', options)
-  const custom = createReadStream('', { ...options, fs: { read: () => undefined } })
-  return readsDescriptor(stream) && !readsDescriptor(custom)
+  const stream = createReadStream('', IDLE)
+  const custom = createReadStream('', { ...IDLE, fs: { read: () => undefined } })
+  const asked: unknown[] = []
+  const means: Read = (...args) => asked.push(...args)
+  readingBy(stream, means, () => {
+    stream._read(7)
+  })
+  const [fd, buffer, offset, length, position] = asked
+  const isAsked =
+    fd === 0 && Buffer.isBuffer(buffer) && offset === 0 && length === 7 && position === undefined
+  return readsDescriptor(stream) && !readsDescriptor(custom) && isAsked
 }
 
 /** The value of an own property whose key is a symbol of Node's. */
 function ownSymbol(object: object, description: string): unknown {
-  const key = Object.getOwnPropertySymbols(object).find((symbol) => symbol.description === description)
+  const key = symbolOf(object, description)
   return key === undefined ? undefined : (object as Record<symbol, unknown>)[key]
+}
+
+function symbolOf(object: object, description: string): symbol | undefined {
+  return Object.getOwnPropertySymbols(object).find((symbol) => symbol.description === description)
 }
 
 function socketIsAsExpected(): boolean {

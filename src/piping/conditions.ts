@@ -39,6 +39,8 @@ interface Condition<J> {
   is: (joint: J) => boolean
   /** It may be gone as soon as Node has done what it is doing: worth another look. */
   passes?: true
+  /** All that is wanted of a file is little, or may be. */
+  isLittle?: true
 }
 
 /** As Node made them: who replaces one wants to see the bytes. */
@@ -62,10 +64,12 @@ const streamConditions = {
   SHORT: {
     where: 'of the range of a file that is wanted, not more than 128 KiB are left',
     is: ({ source }) => isFile(source) && isShort(source),
+    isLittle: true,
   },
   FIRST: {
     where: 'nothing of a file has been read, and it has no wanted end: most are read in one go',
     is: ({ source }) => isFile(source) && isFirst(source),
+    isLittle: true,
   },
   LISTENER: {
     where: "somebody else listens to its 'data' or 'readable'",
@@ -159,6 +163,7 @@ const fileConditions = {
   SMALL: {
     where: 'not more than 128 KiB are left of it',
     is: ({ look }) => look.left <= BULK,
+    isLittle: true,
   },
   LENGTH: {
     where: 'the response does not declare exactly the rest of the file, or of its wanted range',
@@ -208,6 +213,11 @@ export function refusedFile(joint: Looked): Reason | undefined {
 /** Whether it is worth asking again when Node has done what it is doing. */
 export function passes(reason: Reason): boolean {
   return (CONDITIONS[reason] as Condition<Joint>).passes === true
+}
+
+/** Whether what Node is to read is better read without a thread, where it is in memory. */
+export function isLittle(reason: Reason): boolean {
+  return (CONDITIONS[reason] as Condition<Joint>).isLittle === true
 }
 
 function first<J>(conditions: [Reason, Condition<J>][], joint: J): Reason | undefined {

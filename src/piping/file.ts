@@ -7,9 +7,10 @@ import type { Writable } from 'node:stream'
 import type { LentSink } from '../endpoint/lent.js'
 import { truncated, type Move } from '../move.js'
 import { pipesOf } from '../node-internals.js'
-import { passes, refused, refusedFile, type Looked, type Reason } from './conditions.js'
+import { isLittle, passes, refused, refusedFile, type Looked, type Reason } from './conditions.js'
 import { replace } from './interruption.js'
 import { look, stateOf } from './look.js'
+import { readNow } from './read-now.js'
 import { run, type Run } from './run.js'
 import { countAside } from './tally.js'
 
@@ -35,7 +36,11 @@ function readLater(source: ReadStream, size: number, byNode: ReadFile): void {
 
 function aside(source: ReadStream, size: number, byNode: ReadFile, reason: Reason): void {
   countAside(reason)
-  byNode.call(source, size)
+  const readMore = (): void => {
+    byNode.call(source, size)
+  }
+  if (isLittle(reason)) readNow(source, readMore)
+  else readMore()
 }
 
 /** Starts the engine, or tells why not. */

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use napi::bindgen_prelude::BufferSlice;
 use napi_derive::napi;
-use zcio::kernel::Linux;
+use zcio::kernel::{Kernel, Linux};
 use zcio::sys::{self, Errno, FileType, OpenFlags, SendFlags, Stat, StatusFlags};
 use zcio::transfer::residency;
 use zcio::{Endpoint, Facts, Fd, Mechanism, config};
@@ -66,6 +66,19 @@ pub fn look_at_file(file: Descriptor, start: f64, end: f64, mut scratch: BufferS
         }
         Err(errno) => -errno.raw(),
     }
+}
+
+/// What is in memory of a file from `position` on, or from its descriptor's own where that is negative. `EAGAIN`:
+/// nothing; `EOPNOTSUPP`: nobody knows.
+#[napi]
+pub fn read_now(file: Descriptor, mut buffer: BufferSlice, position: i64) -> i64 {
+    let (kernel, file) = (Linux::new(), Fd::from(file.as_fd()));
+    let position = u64::try_from(position).ok();
+    let read = match sys::read_resident(&file, &mut buffer, position) {
+        Err(Errno::OPNOTSUPP) if kernel.lives_in_memory(&file) => kernel.read(&file, &mut buffer, position),
+        read => read,
+    };
+    count_or_errno(read)
 }
 
 /// `send(2)` of part of a buffer, never waiting; `more`: the body follows at once.

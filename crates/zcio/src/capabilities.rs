@@ -23,7 +23,7 @@ pub fn calls() -> Vec<(&'static str, Option<Errno>)> {
         ("tee", missing(sys::tee(reader, writer, 1, flags))),
         ("vmsplice", missing(sys::vmsplice(writer, &[], flags))),
         ("copy_file_range", missing(sys::copy_file_range(reader, None, writer, None, 1))),
-        ("preadv2", missing(sys::read_resident(reader, &mut [0], 0))),
+        ("preadv2", missing(sys::read_resident(reader, &mut [0], Some(0)))),
         (
             "openat2",
             missing(sys::openat2(sys::CURRENT_DIRECTORY, ".", OpenFlags::PATH, 0, ResolveFlags::empty())),

@@ -185,7 +185,7 @@ impl<'fd> Kernel for Linux<'fd> {
     }
 
     fn read_resident(&self, source: &Fd<'fd>, buffer: &mut [u8], offset: u64) -> Result<usize> {
-        sys::read_resident(source, buffer, offset)
+        sys::read_resident(source, buffer, Some(offset))
     }
 
     fn seek_by(&self, file: &Fd<'fd>, distance: i64) -> Result<u64> {

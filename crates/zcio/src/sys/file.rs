@@ -55,7 +55,8 @@ pub fn pwrite(sink: impl AsFd, bytes: &[u8], offset: u64) -> Result<usize> {
     retry(|| uio::pwrite(&sink, bytes, offset))
 }
 
-/// Reads at `offset` only what is in the page cache (preadv2 with `RWF_NOWAIT`); 0 at the end.
+/// Reads only what is in the page cache (preadv2 with `RWF_NOWAIT`); 0 at the end. At `offset`, leaving the
+/// position alone, or from the position if `None`.
 ///
 /// The one probe for "would this wait for a disk?" that tells an unprivileged reader the truth: one
 /// byte is enough to ask. Short where the cache ends.
@@ -65,8 +66,9 @@ pub fn pwrite(sink: impl AsFd, bytes: &[u8], offset: u64) -> Result<usize> {
 /// - `EOPNOTSUPP`: the file system cannot say. tmpfs, ramfs and /proc always have it; overlayfs and
 ///   FUSE may not. `EINVAL`, `ENOSYS`: a kernel before 4.14, a sandbox.
 #[allow(clippy::cast_possible_truncation, reason = "the halves of an offset, where long has 32 bits")]
-pub fn read_resident(source: impl AsFd, buffer: &mut [u8], offset: u64) -> Result<usize> {
-    let offset: i64 = checked(offset)?;
+pub fn read_resident(source: impl AsFd, buffer: &mut [u8], offset: Option<u64>) -> Result<usize> {
+    // -1: the position.
+    let offset: i64 = offset.map_or(Ok(-1), checked)?;
     let source = source.as_fd().as_raw_fd();
     let slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     retry(|| {

@@ -65,7 +65,7 @@ fn an_offset_that_no_file_can_have_never_reaches_the_kernel() {
             sys::reflink_range(&epoll, 0, &epoll, 0, offset).err(),
             sys::pread(&epoll, &mut [0], offset).err(),
             sys::pwrite(&epoll, &[0], offset).err(),
-            sys::read_resident(&epoll, &mut [0], offset).err(),
+            sys::read_resident(&epoll, &mut [0], Some(offset)).err(),
             sys::seek_to(&epoll, offset).err(),
             sys::seek_data(&epoll, offset).err(),
             sys::seek_hole(&epoll, offset).err(),

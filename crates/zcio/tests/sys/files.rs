@@ -127,11 +127,15 @@ fn slices_are_written_one_behind_the_other_and_too_many_are_cut() {
 fn what_has_just_been_written_is_resident_unless_the_file_system_cannot_say() {
     let source = file(&bytes(10_000));
     let mut buffer = [0; 100];
-    match sys::read_resident(&source, &mut buffer, 9_950) {
+    match sys::read_resident(&source, &mut buffer, Some(9_950)) {
         Ok(read) => {
             assert_eq!(buffer[..read], bytes(10_000)[9_950..]);
-            assert_eq!(sys::read_resident(&source, &mut buffer, 10_000), Ok(0));
+            assert_eq!(sys::read_resident(&source, &mut buffer, Some(10_000)), Ok(0));
             assert_eq!(sys::seek_position(&source), Ok(0));
+            assert_eq!(sys::seek_to(&source, 9_000), Ok(9_000));
+            assert_eq!(sys::read_resident(&source, &mut buffer, None), Ok(100));
+            assert_eq!(buffer[..], bytes(10_000)[9_000..9_100]);
+            assert_eq!(sys::seek_position(&source), Ok(9_100));
         }
         Err(unknown) => assert_eq!(unknown, Errno::OPNOTSUPP),
     }
@@ -144,7 +148,7 @@ fn what_has_been_dropped_from_the_cache_is_refused_or_right() {
     sys::advise_dontneed(&source, 0, 0).unwrap();
     let mut buffer = [0; 100];
     // Data, too: now and then a disk is done with reading ahead before the call is.
-    if let Err(refused) = sys::read_resident(&source, &mut buffer, 500_000) {
+    if let Err(refused) = sys::read_resident(&source, &mut buffer, Some(500_000)) {
         assert!([Errno::AGAIN, Errno::OPNOTSUPP].contains(&refused), "{refused}");
         assert_eq!(sys::pread(&source, &mut buffer, 500_000), Ok(100));
     }
