@@ -74,7 +74,7 @@ test.serial(
 
 /** A descriptor that stands so far from its file's beginning. */
 function movedTo(position: number): number {
-  const fd = openSync(small.path)
+  const fd = openSync(small.path, 'r')
   readSync(fd, Buffer.alloc(position), 0, position, null)
   return fd
 }
@@ -162,7 +162,7 @@ test.serial('a stream that is destroyed meanwhile closes its file once, and read
   })
   await once(source, 'open')
   source.pipe(sink)
-  await new Promise((resolve) => process.nextTick(resolve))
+  await Promise.resolve()
   const fd = (source as unknown as { fd: number }).fd
   source.destroy()
   await once(source, 'close')

@@ -3,11 +3,12 @@ import test from 'ava'
 import { once } from 'node:events'
 import { connect, Socket } from 'node:net'
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
-import { readFileSync } from 'node:fs'
+import fs, { createWriteStream, readFileSync } from 'node:fs'
+import { BULK } from '#src/piping/bulk.js'
 import { tally } from '#src/piping/tally.js'
 import { bytes, MUCH, pair, received, reset } from '../fixtures/piping/relay.js'
 import { LARGE, MEDIUM, Scene } from '../fixtures/piping/scene.js'
-import { sha256 } from '../helpers/files.js'
+import { pathFor, sha256 } from '../helpers/files.js'
 import { until } from '../helpers/wait.js'
 
 function scene(t: { teardown(end: () => void): void }): Scene {
@@ -73,6 +74,52 @@ test.serial('an interrupted socket has to bring as much again before the kernel 
   t.is((await coming).length, MEDIUM + 20 + LARGE)
   t.is(tally().runs, runs + 2)
 })
+
+test.serial('a file that is slower than its socket gets it from the kernel all the same', async (t) => {
+  const made = scene(t)
+  for (let round = 0; round < 4; round++) {
+    const [client, a] = await pair(made)
+    const path = pathFor('received')
+    const before = tally().bytes
+    client.end(bytes)
+    await once(a.pipe(createWriteStream(path)), 'close')
+    t.is(sha256(readFileSync(path)), sha256(bytes))
+    t.true(tally().bytes - before > 0.9 * LARGE, `${tally().bytes - before}`)
+  }
+})
+
+test.serial('a file that takes long for what the stream holds is not waited for', async (t) => {
+  const [client, a] = await pair(scene(t))
+  const listen = (): void => undefined
+  a.on('data', listen)
+  client.write(bytes.subarray(0, BULK))
+  await until('it to have brought much', () => a.bytesRead === BULK)
+  a.off('data', listen).pause()
+  for (const digit of '0123456789') {
+    const before = a.bytesRead
+    client.write(digit)
+    await until('a chunk of its own', () => a.bytesRead === before + 1)
+  }
+  const path = pathFor('received')
+  const slow = { ...fs, write: later(fs.write), writev: later(fs.writev) }
+  const buffered = tally().aside.BUFFERED ?? 0
+  const sink = a.pipe(createWriteStream(path, { fs: slow, highWaterMark: 1 }))
+  client.write('!')
+  await until('it to be held back', () => a.bytesRead > BULK + 10)
+  client.end(bytes.subarray(0, MEDIUM))
+  await once(sink, 'close')
+  t.is(
+    sha256(readFileSync(path)),
+    sha256(Buffer.concat([Buffer.from('0123456789!'), bytes.subarray(0, MEDIUM)])),
+  )
+  t.true((tally().aside.BUFFERED ?? 0) > buffered)
+})
+
+function later<A extends unknown[]>(call: (...args: A) => void): (...args: A) => void {
+  return (...args) => {
+    setTimeout(call, 20, ...args)
+  }
+}
 
 test.serial('a socket that is still connecting is waited for, as source and as sink', async (t) => {
   const made = scene(t)

@@ -9,7 +9,7 @@ import { isBeingRead, takeOver } from '../endpoint/receive.js'
 import type { LentSink } from '../endpoint/lent.js'
 import type { TransferError } from '../errors.js'
 import type { Move } from '../move.js'
-import { descriptorOf, isReading, pipesOf } from '../node-internals.js'
+import { descriptorOf, isReading, pipesOf, stopReading } from '../node-internals.js'
 import { countAnew } from './bulk.js'
 import { refused, type Reason } from './conditions.js'
 import { run, type Ending } from './run.js'
@@ -31,12 +31,32 @@ export function socketRead(byNode: ReadSocket): ReadSocket {
 
 function attempt(source: Socket, sink: Writable, size: number, byNode: ReadSocket, isOwn: boolean): void {
   const reason: Reason | undefined = isOwn ? refused({ source, sink }) : 'OVERRIDDEN'
-  if (reason === undefined) {
-    void pass(source, sink, size, byNode)
-    return
-  }
+  if (reason === undefined) void pass(source, sink, size, byNode)
+  else if (reason === 'BUFFERED' && sink instanceof WriteStream) holdBack(source, size, byNode)
+  else aside(source, size, byNode, reason)
+}
+
+function aside(source: Socket, size: number, byNode: ReadSocket, reason: Reason): void {
   countAside(reason)
   byNode.call(source, size)
+}
+
+/** How often a stream is looked at that is to give what it holds, a ms apart: a file that takes longer is Node's. */
+const LOOKS = 10
+
+/**
+ * A file takes a chunk in a thread, and libuv brings the next one meanwhile: without a pause the stream might hold
+ * something whenever it is asked, until the end.
+ */
+function holdBack(source: Socket, size: number, byNode: ReadSocket, looks = LOOKS): void {
+  stopReading(source)
+  setTimeout(() => {
+    const [sink] = pipesOf(source)
+    if (source.destroyed) return
+    if (sink === undefined || looks === 0) aside(source, size, byNode, 'BUFFERED')
+    else if (source.readableLength > 0) holdBack(source, size, byNode, looks - 1)
+    else attempt(source, sink, size, byNode, true)
+  }, 1)
 }
 
 /** Calls after which the stream needs another run, or none: what it gives, and whether it is waited for, has changed. */
