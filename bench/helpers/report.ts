@@ -1,5 +1,6 @@
 // Figures as people read them: medians, ratios, Markdown tables, goals, and the machine they were taken on.
 
+import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, release } from 'node:os'
 
 /** What a figure has to reach, and whether it did. */
@@ -65,7 +66,17 @@ export function goalTable(goals: readonly Goal[]): string {
 export function machine(): string {
   const load = loadavg()[0] ?? 0
   const model = cpus()[0]?.model ?? 'unknown CPU'
-  return `${availableParallelism()} cores, ${model}, Linux ${release()}, Node ${process.version}, load ${load.toFixed(1)}`
+  const software = `Linux ${release()}, TCP by ${congestionControl()}, Node ${process.version}`
+  return `${availableParallelism()} cores, ${model}, ${software}, load ${load.toFixed(1)}`
+}
+
+/** It decides how much of the loopback's time is waiting, too. */
+function congestionControl(): string {
+  try {
+    return readFileSync('/proc/sys/net/ipv4/tcp_congestion_control', 'utf8').trim()
+  } catch {
+    return 'whatever is usual here'
+  }
 }
 
 /** Says what is being done on the standard error, where somebody looks at it. */
