@@ -1,9 +1,11 @@
 import 'zcio/register'
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import { once } from 'node:events'
 import { connect, Socket } from 'node:net'
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
-import fs, { createWriteStream, readFileSync } from 'node:fs'
+import fs, { createWriteStream, readFileSync, type WriteStream } from 'node:fs'
+import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises'
+import { transfer } from 'zcio'
 import { BULK } from '#src/piping/bulk.js'
 import { tally } from '#src/piping/tally.js'
 import { bytes, MUCH, pair, received, reset } from '../fixtures/piping/relay.js'
@@ -88,7 +90,10 @@ test.serial('a file that is slower than its socket gets it from the kernel all t
   }
 })
 
-test.serial('a file that takes long for what the stream holds is not waited for', async (t) => {
+/** A socket that is held back, since its file takes long for what the stream holds. */
+async function heldBack(
+  t: ExecutionContext,
+): Promise<{ client: Socket; a: Socket; sink: WriteStream; path: string }> {
   const [client, a] = await pair(scene(t))
   const listen = (): void => undefined
   a.on('data', listen)
@@ -102,10 +107,16 @@ test.serial('a file that takes long for what the stream holds is not waited for'
   }
   const path = pathFor('received')
   const slow = { ...fs, write: later(fs.write), writev: later(fs.writev) }
-  const buffered = tally().aside.BUFFERED ?? 0
   const sink = a.pipe(createWriteStream(path, { fs: slow, highWaterMark: 1 }))
   client.write('!')
-  await until('it to be held back', () => a.bytesRead > BULK + 10)
+  // It is so for 10 ms only.
+  while (a.bytesRead === BULK + 10) await immediate()
+  return { client, a, sink, path }
+}
+
+test.serial('a file that takes long for what the stream holds is not waited for', async (t) => {
+  const buffered = tally().aside.BUFFERED ?? 0
+  const { client, sink, path } = await heldBack(t)
   client.end(bytes.subarray(0, MEDIUM))
   await once(sink, 'close')
   t.is(
@@ -113,6 +124,21 @@ test.serial('a file that takes long for what the stream holds is not waited for'
     sha256(Buffer.concat([Buffer.from('0123456789!'), bytes.subarray(0, MEDIUM)])),
   )
   t.true((tally().aside.BUFFERED ?? 0) > buffered)
+})
+
+test.serial('who takes a socket that is held back has all that it brings', async (t) => {
+  const { client, a, sink, path } = await heldBack(t)
+  a.unpipe(sink)
+  const closed = once(sink.end(), 'close')
+  const rest = pathFor('rest')
+  const moving = transfer(a, createWriteStream(rest))
+  await sleep(30)
+  client.end(bytes.subarray(0, MEDIUM))
+  await Promise.all([moving, closed])
+  t.is(
+    sha256(Buffer.concat([readFileSync(path), readFileSync(rest)])),
+    sha256(Buffer.concat([Buffer.from('0123456789!'), bytes.subarray(0, MEDIUM)])),
+  )
 })
 
 function later<A extends unknown[]>(call: (...args: A) => void): (...args: A) => void {

@@ -51,11 +51,11 @@ const LOOKS = 10
 function holdBack(source: Socket, size: number, byNode: ReadSocket, looks = LOOKS): void {
   stopReading(source)
   setTimeout(() => {
-    const [sink] = pipesOf(source)
-    if (source.destroyed) return
-    if (sink === undefined || looks === 0) aside(source, size, byNode, 'BUFFERED')
-    else if (source.readableLength > 0) holdBack(source, size, byNode, looks - 1)
-    else attempt(source, sink, size, byNode, true)
+    // Who has taken it meanwhile has it read on, too.
+    if (source.destroyed || isBeingRead(source)) return
+    if (source.readableLength === 0) source._read(size)
+    else if (looks > 1) holdBack(source, size, byNode, looks - 1)
+    else aside(source, size, byNode, 'BUFFERED')
   }, 1)
 }
 
