@@ -129,7 +129,7 @@ test.serial('a pipe that is opened as a file is waited for', async (t) => {
   await sleep(50)
   sink.write('56789 and more')
   t.is((await coming).toString(), '0123456789')
-  sink.destroy()
+  await once(sink.end(), 'close')
 })
 
 test.serial('who has put a function in place of fs.read sees every read', async (t) => {
