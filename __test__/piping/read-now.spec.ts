@@ -14,6 +14,7 @@ import fs, {
 import { open } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
 import { PassThrough, Writable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -120,17 +121,19 @@ test.serial('what is not in memory, or cannot be read, is Node’s to wait for a
   t.like(await failing(createReadStream(pathFor('missing'))), { code: 'ENOENT', syscall: 'open' })
 })
 
-test.serial('a pipe that is opened as a file is waited for', async (t) => {
-  const path = pathFor('fifo')
-  execFileSync('mkfifo', [path])
-  const coming = piped(createReadStream(path, { end: 9 }))
-  const sink = createWriteStream(path)
-  sink.write('01234')
-  await sleep(50)
-  sink.write('56789 and more')
-  t.is((await coming).toString(), '0123456789')
-  await once(sink.end(), 'close')
-})
+for (const directory of new Set([tmpdir(), memory()])) {
+  test.serial(`a pipe that is opened as a file in ${directory} is waited for`, async (t) => {
+    const path = pathFor('fifo', directory)
+    execFileSync('mkfifo', [path])
+    const coming = piped(createReadStream(path, { end: 9 }))
+    const sink = createWriteStream(path)
+    sink.write('01234')
+    await sleep(50)
+    sink.write('56789 and more')
+    t.is((await coming).toString(), '0123456789')
+    await once(sink.end(), 'close')
+  })
+}
 
 test.serial('who has put a function in place of fs.read sees every read', async (t) => {
   const own = fs.read

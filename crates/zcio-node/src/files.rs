@@ -75,10 +75,16 @@ pub fn read_now(file: Descriptor, mut buffer: BufferSlice, position: i64) -> i64
     let (kernel, file) = (Linux::new(), Fd::from(file.as_fd()));
     let position = u64::try_from(position).ok();
     let read = match sys::read_resident(&file, &mut buffer, position) {
-        Err(Errno::OPNOTSUPP) if kernel.lives_in_memory(&file) => kernel.read(&file, &mut buffer, position),
+        Err(Errno::OPNOTSUPP) if is_in_memory(&file) => kernel.read(&file, &mut buffer, position),
         read => read,
     };
     count_or_errno(read)
+}
+
+/// Not a FIFO, which may lie there, nor what /proc makes up as it is read, which has no size: those one may wait for.
+fn is_in_memory(file: &Fd<'_>) -> bool {
+    let has_pages = |stat: Stat| stat.file_type() == FileType::Regular && stat.size > 0;
+    Linux::new().lives_in_memory(file) && sys::stat(file).is_ok_and(has_pages)
 }
 
 /// `send(2)` of part of a buffer, never waiting; `more`: the body follows at once.
