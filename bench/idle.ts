@@ -2,7 +2,7 @@
 // pipes.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { pins, type Child } from './helpers/children.js'
+import { ONE_ARENA, pins, type Child } from './helpers/children.js'
 import type { Hold } from './helpers/peers.js'
 import type { Held } from './helpers/proxy.js'
 import { figure, median, say, table, type Goal } from './helpers/report.js'
@@ -18,8 +18,6 @@ const BEFORE = 300
 const MORE = 1000
 /** Longer than the engine keeps a pipe that was used, in ms. */
 const KEPT = 3000
-/** Memory of all threads in one place, where it can be told from V8's. */
-const ONE_ARENA = ['env', 'MALLOC_ARENA_MAX=1']
 /** All connections are joined by then, in ms. */
 const PATIENCE = 10_000
 

@@ -4,7 +4,7 @@
 import { closeSync, ftruncateSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { pins, startChild, type Child } from './helpers/children.js'
+import { ONE_ARENA, pins, startChild, type Child } from './helpers/children.js'
 import { MiB, temporaryDirectory } from './helpers/files.js'
 import type { Stall } from './helpers/readers.js'
 import { figure, median, say, table, type Goal } from './helpers/report.js'
@@ -14,7 +14,7 @@ import type { Options } from './options.js'
 
 /**
  * What V8 sets aside for collecting garbage would else grow meanwhile by more than what is measured: its young generation
- * has its full size from the start, and is used up by `stalled`, and there are no threads with memory of their own.
+ * has its full size from the start, and is used up by `stalled`, and no thread has memory of its own.
  */
 const STEADY = ['--min-semi-space-size=16', '--max-semi-space-size=16', '--v8-pool-size=0']
 
@@ -54,7 +54,9 @@ export async function slow({ runs, directory }: Options): Promise<Goal[]> {
   await readers.stop()
   say('')
   console.log('\n## Slow readers\n')
-  console.log(`${MORE} more clients on ${BEFORE} that read nothing of 1 GiB; ${runs} runs, medians.\n`)
+  console.log(
+    `${MORE} more clients on ${BEFORE} that read nothing of 1 GiB, malloc with one arena; ${runs} runs, medians.\n`,
+  )
   console.log(slowTable(result))
   return KINDS.filter((kind) => kind === 'respondWithFile' || kind === 'serveStatic').map((kind) => {
     const beyond = middle(result, kind, 'rss') - middle(result, 'bare', 'rss')
@@ -71,7 +73,13 @@ export async function slow({ runs, directory }: Options): Promise<Goal[]> {
 async function measure(kind: Kind, readers: Child, root: string): Promise<Growth> {
   const register = kind === 'register' ? ['--import', 'zcio/register'] : []
   const options = [...STEADY, ...register]
-  const server = await startRival(kind, 'stalled.ts', [join(root, FILE)], pins().server, options)
+  const server = await startRival(
+    kind,
+    'stalled.ts',
+    [join(root, FILE)],
+    [...ONE_ARENA, ...pins().server],
+    options,
+  )
   try {
     await readers.ask({ stall: server.port, clients: BEFORE } satisfies Stall)
     const before = await settled(server, BEFORE)

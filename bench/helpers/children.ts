@@ -85,6 +85,9 @@ function reply(value: object): void {
   process.send?.(value)
 }
 
+/** A prefix that has all threads share malloc's memory: what each sets aside for itself differs from run to run. */
+export const ONE_ARENA = ['env', 'MALLOC_ARENA_MAX=1']
+
 /** Whether a command is installed. */
 export function has(command: string): boolean {
   return spawnSync('sh', ['-c', `command -v ${command}`]).status === 0
