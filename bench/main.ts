@@ -5,6 +5,7 @@ import { capabilities, isSupported } from 'zcio'
 import { copy } from './copy.js'
 import { goalTable, machine, type Goal } from './helpers/report.js'
 import { fanout } from './fanout.js'
+import { runWithTcp } from './helpers/namespace.js'
 import { http } from './http.js'
 import { readOptions, usage, type Options, type Suite } from './options.js'
 import { pipe } from './pipe.js'
@@ -20,6 +21,12 @@ else if (isSupported()) await run(options)
 else refuse(capabilities().reason ?? 'zcio does not work here')
 
 async function run(options: Options): Promise<void> {
+  const status = options.tcp === undefined ? undefined : runWithTcp(options.tcp)
+  if (status === undefined) await measure(options)
+  else process.exitCode = status
+}
+
+async function measure(options: Options): Promise<void> {
   console.log(`Machine: ${machine()}`)
   const goals: Goal[] = []
   for (const name of options.suites) goals.push(...((await SUITES[name]?.(options)) ?? []))

@@ -12,6 +12,8 @@ export interface Options {
   seconds: number
   /** How many files of each size clients ask for in turn, where they ask for files of a size. */
   files: number
+  /** TCP's congestion control, in a network namespace of its own; undefined: this machine's, in this one. */
+  tcp: string | undefined
   /** Where temporary files are made. */
   directory: string | undefined
 }
@@ -23,17 +25,19 @@ const PARSED = {
   runs: { type: 'string', default: '7' },
   seconds: { type: 'string', default: '2' },
   files: { type: 'string', default: '1' },
+  tcp: { type: 'string' },
   directory: { type: 'string' },
   help: { type: 'boolean', short: 'h', default: false },
 } as const
 
 export const usage = (suites: readonly string[]): string =>
-  `usage: npm run bench -- SUITE... [--runs 7] [--seconds 2] [--files 1] [--directory DIR]
+  `usage: npm run bench -- SUITE... [--runs 7] [--seconds 2] [--files 1] [--tcp NAME] [--directory DIR]
 
 Compares zcio with Node in the same run: ${suites.join(', ')}.
   --runs       runs of each side, in turns; the tables show their medians
   --seconds    length of one run under load, a whole number
   --files      so many files of each size are asked for in turn (http); of one, requests that come together share a look
+  --tcp        congestion control of a network namespace for the run, such as cubic (root, unshare and ip)
   --directory  where temporary files are made; what it is on counts`
 
 /** The options, or undefined where help is asked for or needed. */
@@ -47,6 +51,7 @@ export function readOptions(args: string[], suites: readonly string[]): Options 
     runs: positive('runs', values.runs),
     seconds: positive('seconds', values.seconds),
     files: positive('files', values.files),
+    tcp: values.tcp,
     directory: values.directory,
   }
 }
