@@ -173,6 +173,20 @@ test.serial('a stream that is destroyed meanwhile closes its file once, and read
   t.throws(() => readFileSync(fd), { code: 'EBADF' })
 })
 
+test.serial('who fakes the timers of his tests has his files read all the same', async (t) => {
+  const { setImmediate: own } = globalThis
+  t.teardown(() => {
+    globalThis.setImmediate = own
+  })
+  globalThis.setImmediate = Object.assign((): never => {
+    throw new Error('nobody turns the clock')
+  }, own)
+  t.is(
+    sha256(await piped(createReadStream(small.path, { end: 4095 }))),
+    sha256(small.bytes.subarray(0, 4096)),
+  )
+})
+
 test.serial('other work of the event loop has its turn between two reads', async (t) => {
   let turns = 0
   const counting = setInterval(() => {

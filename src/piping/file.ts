@@ -4,6 +4,7 @@
 
 import { WriteStream, type ReadStream } from 'node:fs'
 import type { Writable } from 'node:stream'
+import { setImmediate } from 'node:timers'
 import type { LentSink } from '../endpoint/lent.js'
 import { truncated, type Move } from '../move.js'
 import { pipesOf } from '../node-internals.js'

@@ -2,6 +2,7 @@
 // memory first. A thread of its pool would cost a 4 KiB response of Express one part in fifteen.
 
 import { read, type ReadStream } from 'node:fs'
+import { setImmediate } from 'node:timers'
 import { binding, unavailable } from '../binding.js'
 import { pipingInternals, readingBy, readsByFs, type Read } from '../node-internals.js'
 import { BULK } from './bulk.js'

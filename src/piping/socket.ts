@@ -5,6 +5,7 @@
 import { WriteStream } from 'node:fs'
 import { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
+import { setTimeout } from 'node:timers'
 import { isBeingRead, takeOver } from '../endpoint/receive.js'
 import type { LentSink } from '../endpoint/lent.js'
 import type { TransferError } from '../errors.js'
@@ -51,8 +52,8 @@ const LOOKS = 10
 function holdBack(source: Socket, size: number, byNode: ReadSocket, looks = LOOKS): void {
   stopReading(source)
   setTimeout(() => {
-    // Who has taken it meanwhile has it read on, too.
-    if (source.destroyed || isBeingRead(source)) return
+    // Who has taken it meanwhile has it read on, too, and may have given what was asked for.
+    if (source.destroyed || isBeingRead(source) || !isReading(source)) return
     if (source.readableLength === 0) source._read(size)
     else if (looks > 1) holdBack(source, size, byNode, looks - 1)
     else aside(source, size, byNode, 'BUFFERED')
