@@ -90,7 +90,7 @@ export const onePrivateReader = only(
     'i',
   ),
   /^src\//,
-  /^src\/node-internals\.ts$/,
+  /^src\/node-internals[./]/,
 )
 
 export const oneSystemFolder = only(/\b(nix|libc)\b/, /^crates\/[^/]+\/src\//, /^crates\/zcio\/src\/sys\//)

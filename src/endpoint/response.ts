@@ -3,10 +3,10 @@
 // Only a body whose length the head declares can be moved past Node: everything else (chunked, encrypted, wrapped
 // by a compressing middleware, another protocol) is for Node's own streams.
 
-import { ServerResponse, type OutgoingHttpHeaders } from 'node:http'
+import { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { abortError, zcioError, type TransferError } from '../errors.js'
-import { declaredLength } from '../node-internals.js'
+import { declaredLength, writePreparedHead, type Headers } from '../node-internals.js'
 import { unguard } from './guard.js'
 import { refusedHere } from './here.js'
 import { refusedSocket } from './socket.js'
@@ -45,12 +45,12 @@ export function declareLength(res: ServerResponse, length: number): void {
 }
 
 /**
- * Composes the head, if nobody has; it declares the length of the body as {@link declareLength} does. `fields` are all
- * of it, that length among them, where no header has been set.
+ * Composes the head, if nobody has; it declares the length of the body as {@link declareLength} does. `headers` are
+ * all of it, that length among them, where no header has been set.
  */
-export function composeHead(res: ServerResponse, length: number, fields?: OutgoingHttpHeaders): void {
-  if (fields !== undefined) {
-    res.writeHead(res.statusCode, fields)
+export function composeHead(res: ServerResponse, length: number, headers?: Headers): void {
+  if (headers !== undefined) {
+    writePreparedHead(res, headers)
     return
   }
   if (res.headersSent) return

@@ -2,7 +2,7 @@
 //
 // When a response's turn comes is decided here too; which file, and what its head says, is the callers'.
 
-import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { binding } from '../binding.js'
 import {
@@ -17,7 +17,7 @@ import {
 } from '../endpoint/response.js'
 import { isLent, isQuiet, quiet } from '../endpoint/socket.js'
 import { abortError, zcioError, type Fallback } from '../errors.js'
-import { descriptorOf, markHeadSent, pendingHead } from '../node-internals.js'
+import { descriptorOf, markHeadSent, pendingHead, type Headers } from '../node-internals.js'
 import { quietBinding } from '../quiet.js'
 import { countBytes, countEnd, countStart } from '../stats.js'
 import { BODY, closeFile, HEAD_ROOM, scratch, type Body } from './body.js'
@@ -55,7 +55,7 @@ export function busy(): Error {
 
 /**
  * Sends head and body on a socket that is {@link isReady | ready}, and ends the response; until then it is
- * {@link finish | kept}. `fields` are the whole of the
+ * {@link finish | kept}. `headers` are the whole of the
  * head beside its status, where nobody has set a header.
  */
 export function sendBody(
@@ -63,11 +63,11 @@ export function sendBody(
   socket: Socket,
   body: Body,
   response: Response,
-  fields?: OutgoingHttpHeaders,
+  headers?: Headers,
 ): void {
   try {
     checkDeclaredLength(res, body.length)
-    composeHead(res, body.length, fields)
+    composeHead(res, body.length, headers)
   } catch (error) {
     closeFile(body)
     throw error

@@ -66,8 +66,7 @@ const MISSING: readonly number[] = [ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV]
  * same file share one look. Directories are not listed; the package `serve-index` does that, behind this.
  *
  * Files are sent by reference, as by {@link respondWithFile}; over TLS and HTTP/2, and behind a middleware that
- * compresses, through Node's streams. On a response without headers of its own the head is written at once, and
- * `res.getHeader()` does not know it.
+ * compresses, through Node's streams.
  *
  * @param root the directory; relative to the current one of this moment
  * @returns what answers a request. Where there is no file it calls `next()`, or `next(error)` with a `status` as of

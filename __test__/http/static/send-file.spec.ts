@@ -10,6 +10,7 @@ import https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
+import serveStaticOriginal from 'serve-static'
 import { respondWithFile, serveStatic, type FileStat } from 'zcio/http'
 import { sha256 } from '../../helpers/files.js'
 import { application, ask, makeRoot } from '../../helpers/static-server.js'
@@ -118,6 +119,25 @@ test('a hook that sends another file meanwhile spoils neither', async (t) => {
     t.is(sha256(Buffer.from(await answer.arrayBuffer())), sha256(bytesOf(name)))
     t.true(Buffer.from(await (await waiting).arrayBuffer()).equals(bytesOf('page.html')))
   }
+})
+
+test('whoever keeps a log of responses finds the same headers as with serve-static', async (t) => {
+  const ends = [serveStatic(root), serveStaticOriginal(root)].map(async (handler) => {
+    const seen: unknown[] = []
+    const logging = application(handler, (_, res, next) => {
+      res.once('finish', () => seen.push(res.statusCode, { ...res.getHeaders() }))
+      next()
+    })
+    const get = await ask(t, logging)
+    for (const name of names) {
+      const { headers } = await get(`/${name}`)
+      await get(`/${name}`, 'GET', `If-None-Match: ${String(headers.etag)}`)
+    }
+    await until('the last response', () => seen.length === 4 * names.length)
+    return seen
+  })
+  const [ours, theirs] = await Promise.all(ends)
+  t.deepEqual(ours, theirs)
 })
 
 test('a middleware that wraps writeHead, write and end sees all of the response', async (t) => {

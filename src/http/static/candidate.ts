@@ -1,6 +1,6 @@
 // The words of a search: what is tried for a path, and what is known of it from the last time.
 
-import type { OutgoingHttpHeaders } from 'node:http'
+import type { Headers } from '../../node-internals.js'
 import type { Place } from '../body.js'
 import type { Encoding } from './options.js'
 
@@ -38,7 +38,7 @@ export interface Head extends Validators {
   readonly size: number
   readonly modifiedMs: number
   /** All headers of a whole file. */
-  readonly whole: OutgoingHttpHeaders
+  readonly whole: Headers
   /** Those of 304. */
-  readonly unmodified: OutgoingHttpHeaders
+  readonly unmodified: Headers
 }

@@ -3,9 +3,10 @@
 // What is said of a file depends on its size, its time and its name alone, so it is kept beside its name and made anew
 // when one of the others changes. Conditions and ranges are understood by the libraries that Express uses.
 
-import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import fresh from 'fresh'
 import parseRange from 'range-parser'
+import { prepareHeaders, type Header } from '../../node-internals.js'
 import type { Body, Range } from '../body.js'
 import type { Candidate, Head, Validators } from './candidate.js'
 import type { Settings } from './options.js'
@@ -46,20 +47,30 @@ function makeHead(candidate: Candidate, size: number, modifiedMs: number, settin
   const time = new Date(Math.round(modifiedMs))
   const etag = settings.etag ? tag(size, time, candidate.encoding) : undefined
   const lastModified = settings.lastModified ? time.toUTCString() : undefined
-  const unmodified: OutgoingHttpHeaders = {
-    ...(settings.acceptRanges ? { 'Accept-Ranges': 'bytes' } : {}),
-    ...(settings.cacheControl === undefined ? {} : { 'Cache-Control': settings.cacheControl }),
-    ...(lastModified === undefined ? {} : { 'Last-Modified': lastModified }),
-    ...(etag === undefined ? {} : { ETag: etag }),
-    ...(settings.encodings.length > 0 ? { Vary: 'Accept-Encoding' } : {}),
+  const unmodified = said([
+    ['Accept-Ranges', settings.acceptRanges ? 'bytes' : undefined],
+    ['Cache-Control', settings.cacheControl],
+    ['Last-Modified', lastModified],
+    ['ETag', etag],
+    ['Vary', settings.encodings.length > 0 ? 'Accept-Encoding' : undefined],
+  ])
+  const content = said([
+    ['Content-Type', candidate.type],
+    ['Content-Encoding', candidate.encoding],
+    ['Content-Length', size],
+  ])
+  return {
+    size,
+    modifiedMs,
+    etag,
+    lastModified,
+    whole: prepareHeaders([...unmodified, ...content]),
+    unmodified: prepareHeaders(unmodified),
   }
-  const whole = {
-    ...unmodified,
-    'Content-Type': candidate.type,
-    ...(candidate.encoding === undefined ? {} : { 'Content-Encoding': candidate.encoding }),
-    'Content-Length': size,
-  }
-  return { size, modifiedMs, etag, lastModified, whole, unmodified }
+}
+
+function said(headers: readonly (readonly [name: string, value: Header[1] | undefined])[]): Header[] {
+  return headers.filter((header): header is Header => header[1] !== undefined)
 }
 
 /** As the package `etag` makes it of an fs.Stats; each coding of a file has its own. */

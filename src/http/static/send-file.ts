@@ -4,6 +4,7 @@
 import { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import vary from 'vary'
+import { writePreparedHead } from '../../node-internals.js'
 import { closeFile, cut, WHOLE, type Body } from '../body.js'
 import { sendBody, sendByNode } from '../send-body.js'
 import { letGo } from '../reuse.js'
@@ -90,10 +91,10 @@ function deliver(exchange: Exchange, body: Body, refused: string | undefined, he
 
 /** Says of the file what nobody has said yet. */
 function setAbsent(res: ServerResponse, { whole }: Head): void {
-  for (const [name, value] of Object.entries(whole)) {
+  for (const [name, value] of Object.values(whole)) {
     if (name === 'Vary') vary(res, 'Accept-Encoding')
-    else if (name === 'Content-Encoding') res.setHeader(name, value ?? '')
-    else if (name !== 'Content-Length' && !res.getHeader(name)) res.setHeader(name, value ?? '')
+    else if (name === 'Content-Encoding') res.setHeader(name, value)
+    else if (name !== 'Content-Length' && !res.getHeader(name)) res.setHeader(name, value)
   }
 }
 
@@ -108,7 +109,8 @@ function notModified(res: ServerResponse, head: Head | undefined): void {
     for (const name of CONTENT) res.removeHeader(name)
     res.statusCode = 304
   } else {
-    res.writeHead(304, head.unmodified)
+    res.statusCode = 304
+    writePreparedHead(res, head.unmodified)
   }
   res.end()
 }
