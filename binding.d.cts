@@ -324,10 +324,10 @@ export declare function readNow(file: Descriptor, buffer: Buffer, position: numb
 export declare function send(socket: Descriptor, bytes: Buffer, from: number, to: number, more: boolean): number
 
 /**
- * One `sendfile(2)` to a nonblocking stream socket, of a range that `openFile` has found in memory. `EAGAIN`: the
- * socket is full.
+ * A head, and once all of it has gone, one `sendfile(2)` of a range that
+ * `openFile` has found in memory. Returns the bytes of both; negative: errno, and nothing has gone.
  */
-export declare function sendFile(socket: Descriptor, file: Descriptor, start: number, count: number): number
+export declare function sendThenFile(socket: Descriptor, head: Buffer, from: number, to: number, file: Descriptor, start: number, count: number): number
 
 /** `F_SETPIPE_SZ`: the capacity there is then. */
 export declare function setPipeCapacity(pipe: Descriptor, bytes: number): number

@@ -16,7 +16,7 @@ import {
   socketOf,
 } from '../endpoint/response.js'
 import { isLent, isQuiet, quiet } from '../endpoint/socket.js'
-import { abortError, zcioError, type Fallback } from '../errors.js'
+import { abortError, zcioError, type Fallback, type Mechanism } from '../errors.js'
 import { descriptorOf, markHeadSent, pendingHead, type Headers } from '../node-internals.js'
 import { quietBinding } from '../quiet.js'
 import { countBytes, countEnd, countStart } from '../stats.js'
@@ -106,50 +106,64 @@ export function sendByNode(body: Body, response: Response, refused: string): voi
 
 /** Head and body lie side by side in the scratch buffer: one call. */
 function sendSmall(res: ServerResponse, socket: Socket, body: Body, head: string, response: Response): void {
-  const unsent = sendScratch(res, socket, head, body.length, false)
-  if (unsent !== undefined) {
-    sendRest(res, socket, body, response, Math.max(0, body.length - unsent.length), unsent)
-    return
-  }
-  letGo(body)
-  res.end()
-  done(body, response, 'read_write')
+  conclude(res, socket, body, head, response, sendScratch(socket, head, body.length, false), 'read_write')
 }
 
 /** The head, then as much of the file as goes on this thread, then the engine. */
 function sendFile(res: ServerResponse, socket: Socket, body: Body, head: string, response: Response): void {
-  const unsent = sendScratch(res, socket, head, 0, body.length > 0)
-  const moved = unsent === undefined ? sendInline(socket, body) : 0
-  if (unsent !== undefined || moved < body.length) {
-    sendRest(res, socket, body, response, moved, unsent)
+  const sent = body.resident
+    ? sendWithFile(socket, body, head)
+    : sendScratch(socket, head, 0, body.length > 0)
+  conclude(res, socket, body, head, response, sent, 'sendfile')
+}
+
+/** Ends the response, or has the rest sent of which the socket has not taken. */
+function conclude(
+  res: ServerResponse,
+  socket: Socket,
+  body: Body,
+  head: string,
+  response: Response,
+  sent: number,
+  mechanism: Mechanism,
+): void {
+  markHeadSent(res)
+  if (sent < head.length + body.length) {
+    sendRest(res, socket, body, response, Math.max(0, sent - head.length), unsent(head, body, sent))
     return
   }
   letGo(body)
   res.end()
-  done(body, response, 'sendfile')
+  done(body, response, mechanism)
 }
 
-function sendInline(socket: Socket, body: Body): number {
-  if (!body.resident) return 0
-  // An error is met again by the engine, which can tell it.
-  const sent = Math.max(0, quietBinding().sendFile(descriptorOf(socket), body.fd, body.start, body.length))
-  countBytes('sendfile', sent)
-  return sent
+/** What is left in the scratch buffer. */
+function unsent(head: string, body: Body, sent: number): Buffer | undefined {
+  const from = BODY - head.length + sent
+  const to = BODY + (body.read ? body.length : 0)
+  return from < to ? Buffer.from(scratch.subarray(from, to)) : undefined
 }
 
-/** Sends the head and what follows it in the scratch buffer; returns what the socket did not take. */
-function sendScratch(
-  res: ServerResponse,
-  socket: Socket,
-  head: string,
-  length: number,
-  more: boolean,
-): Buffer | undefined {
-  const from = BODY - head.length
+/** Sends the head and what follows it in the scratch buffer; returns the bytes that the socket took. */
+function sendScratch(socket: Socket, head: string, length: number, more: boolean): number {
+  const from = writeHead(head)
   const to = BODY + length
-  scratch.write(head, from, 'latin1')
   // An error is met again by Node, which can tell it.
-  const sent = from === to ? 0 : Math.max(0, binding().send(descriptorOf(socket), scratch, from, to, more))
-  markHeadSent(res)
-  return from + sent === to ? undefined : Buffer.from(scratch.subarray(from + sent, to))
+  return from === to ? 0 : Math.max(0, binding().send(descriptorOf(socket), scratch, from, to, more))
+}
+
+/** Sends the head, then the file; returns the bytes of both. */
+function sendWithFile(socket: Socket, { fd, start, length }: Body, head: string): number {
+  const from = writeHead(head)
+  // An error is met again by Node, or by the engine.
+  const sent = quietBinding().sendThenFile(descriptorOf(socket), scratch, from, BODY, fd, start, length)
+  countBytes('sendfile', Math.max(0, sent - head.length))
+  return Math.max(0, sent)
+}
+
+/** Puts the head before the body. */
+function writeHead(head: string): number {
+  const from = BODY - head.length
+  scratch.write(head, from, 'latin1')
+  return from
 }

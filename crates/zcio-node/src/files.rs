@@ -94,13 +94,30 @@ pub fn send(socket: Descriptor, bytes: BufferSlice, from: u32, to: u32, more: bo
     count_or_errno(sys::send(socket, &bytes[from as usize..to as usize], flags))
 }
 
-/// One `sendfile(2)` to a nonblocking stream socket, of a range that `openFile` has found in memory. `EAGAIN`: the
-/// socket is full.
+/// A head, and once all of it has gone, one `sendfile(2)` of a range that
+/// `openFile` has found in memory. Returns the bytes of both; negative: errno, and nothing has gone.
 #[napi]
-pub fn send_file(socket: Descriptor, file: Descriptor, start: i64, count: u32) -> i64 {
-    let mut offset = start.cast_unsigned();
-    let count = count as usize;
-    count_or_errno(sys::without_signals_of(count, || sys::sendfile(socket, file, Some(&mut offset), count)))
+pub fn send_then_file(
+    socket: Descriptor,
+    head: BufferSlice,
+    from: u32,
+    to: u32,
+    file: Descriptor,
+    start: i64,
+    count: u32,
+) -> i64 {
+    let head = &head[from as usize..to as usize];
+    let flags = SendFlags::DONTWAIT | SendFlags::MORE;
+    let sent = if head.is_empty() { Ok(0) } else { sys::send(&socket, head, flags) };
+    let (mut offset, count) = (start.cast_unsigned(), count as usize);
+    let send_file = || sys::sendfile(&socket, &file, Some(&mut offset), count);
+    count_or_errno(sent.map(|sent| {
+        if sent < head.len() {
+            return sent;
+        }
+        // What the kernel says of the file is met again by the engine, which can tell it.
+        sent + sys::without_signals_of(count, send_file).unwrap_or(0)
+    }))
 }
 
 /// What has been found out about the wanted range of a file.
