@@ -13,8 +13,8 @@ import { figure, median, medianRatio, say, table, times, type Goal } from './hel
 import { turns, type Kind } from './helpers/rivals.js'
 import type { Options } from './options.js'
 
-/** What the sinks take together in one run, for each second of it. */
-const TOGETHER = 64 * MiB
+/** What the sinks take together in one run, for each second of it: in less, it is over before all are under way. */
+const TOGETHER = 512 * MiB
 const COUNTS = [1, 4, 16, 64]
 const ROUTES = [
   { source: 'socket', sink: 'socket' },
