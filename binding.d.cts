@@ -47,8 +47,8 @@ export declare class Engine {
    */
   start(source: Descriptor, sink: Descriptor, start: Offset, sinkStart: Offset, length: Offset, fallback: boolean, snapshot: boolean, isSinkSocket: boolean, head?: Buffer | undefined | null, disable?: Array<string> | undefined | null): number
   /**
-   * Joins two connected, nonblocking stream sockets of this process, and returns the id of the direction from a to
-   * b; that from b to a has the next. An ending follows for each. `idle_timeout`: in ms, 0 for none.
+   * Joins two connected, nonblocking stream sockets of this process, and returns its id. Two endings follow: that of
+   * the direction from a to b has this id, that from b to a the next. `idle_timeout`: in ms, 0 for none.
    */
   bridge(a: Descriptor, b: Descriptor, aHead: Buffer, bHead: Buffer, idleTimeout: number): number
   /**

@@ -111,7 +111,7 @@ export interface Joint {
 export function join({ a, b, aHead, bHead, idleTimeout }: Joint): [Run, Run] {
   const running = native()
   const id = running.bridge(a, b, aHead, bHead, idleTimeout)
-  return [follow(running, id, 0), follow(running, id + 1, 1)]
+  return [follow(running, id, 0), follow(running, id, 1)]
 }
 
 /** A source that is to reach many sinks. */
@@ -165,14 +165,14 @@ function native(): NativeEngine {
   return engine
 }
 
-/** `direction`: which of a bridge's. */
+/** `direction`: which of a bridge's, whose endings have ids of their own. */
 function follow(running: NativeEngine, id: number, direction: 0 | 1, onEnd?: () => void): Run {
   const ended = new Promise<Outcome>((resolve) => {
     const settle = (outcome: Outcome): void => {
       onEnd?.()
       resolve(outcome)
     }
-    awaitEnd(id, { settle })
+    awaitEnd(id + direction, { settle })
   })
   let bytes = 0
   return {

@@ -67,8 +67,8 @@ impl Engine {
         id
     }
 
-    /// Joins two connected, nonblocking stream sockets of this process, and returns the id of the direction from a to
-    /// b; that from b to a has the next. An ending follows for each. `idle_timeout`: in ms, 0 for none.
+    /// Joins two connected, nonblocking stream sockets of this process, and returns its id. Two endings follow: that of
+    /// the direction from a to b has this id, that from b to a the next. `idle_timeout`: in ms, 0 for none.
     #[napi]
     pub fn bridge(
         &mut self,
@@ -161,7 +161,7 @@ impl Engine {
         });
         let mut tickets = self.port.tickets();
         let ticket = reactor.carry_out(bridge, on_end).map_err(|_| Failure::early(Cause::Busy, None))?;
-        tickets.extend(ids.map(|id| (id, ticket.clone())));
+        tickets.insert(ids[0], ticket);
         Ok(())
     }
 

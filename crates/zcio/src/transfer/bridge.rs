@@ -18,7 +18,14 @@ use super::{Request, Task, Transfer, Turn};
 pub struct Bridge<K: Kernel> {
     /// From a to b, from b to a.
     directions: [Direction<K>; 2],
-    idle_timeout: Option<Duration>,
+    /// Boxed, since most are never asked for.
+    idleness: Option<Box<Idleness>>,
+}
+
+/// When a bridge has been idle for too long.
+#[derive(Debug)]
+struct Idleness {
+    timeout: Duration,
     /// When bytes last moved.
     active: Instant,
 }
@@ -62,7 +69,8 @@ impl<K: Kernel> Bridge<K> {
     #[must_use]
     pub fn new(a_to_b: Transfer<K>, b_to_a: Transfer<K>, idle_timeout: Option<Duration>) -> Self {
         let directions = [a_to_b, b_to_a].map(|transfer| Direction { transfer, state: State::Ready });
-        Self { directions, idle_timeout, active: Instant::now() }
+        let idleness = idle_timeout.map(|timeout| Box::new(Idleness { timeout, active: Instant::now() }));
+        Self { directions, idleness }
     }
 
     fn moved(&self) -> u64 {
@@ -140,8 +148,9 @@ impl<K: Kernel> Task<K> for Bridge<K> {
         for direction in &mut self.directions {
             direction.turn(plumbing, patience);
         }
-        if self.moved() > before {
-            self.active = Instant::now();
+        let has_moved = self.moved() > before;
+        if let Some(idleness) = self.idleness.as_deref_mut().filter(|_| has_moved) {
+            idleness.active = Instant::now();
         }
         if self.has_failed() || self.is_over() {
             return Turn::End(self.end(plumbing, Cause::Canceled));
@@ -205,7 +214,7 @@ impl<K: Kernel> Task<K> for Bridge<K> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.idle_timeout.and_then(|timeout| self.active.checked_add(timeout))
+        self.idleness.as_deref().and_then(|Idleness { timeout, active }| active.checked_add(*timeout))
     }
 
     fn progress(&self) -> [u64; 2] {

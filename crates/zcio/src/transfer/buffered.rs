@@ -13,9 +13,13 @@ pub const CAPACITY: usize = 128 * 1024;
 /// What a file opened with `O_DIRECT` asks of the memory it is read into; no device has larger blocks.
 const ALIGNMENT: usize = 4096;
 
-/// Bytes taken from the source and not yet accepted by the sink: `memory[start..end]`.
+/// Bytes taken from the source and not yet accepted by the sink. An idle transfer has none, and room for a pointer only.
 #[derive(Debug, Default)]
-pub struct Carry {
+pub struct Carry(Option<Box<Load>>);
+
+/// `memory[start..end]`.
+#[derive(Debug, Default)]
+struct Load {
     memory: Vec<u8>,
     start: usize,
     end: usize,
@@ -24,37 +28,38 @@ pub struct Carry {
 impl From<Vec<u8>> for Carry {
     fn from(memory: Vec<u8>) -> Self {
         let end = memory.len();
-        Self { memory, start: 0, end }
+        Self((end > 0).then(|| Box::new(Load { memory, start: 0, end })))
     }
 }
 
 impl Carry {
     /// Whether there is something that the sink has not accepted.
     #[must_use]
-    pub const fn is_pending(&self) -> bool {
-        self.start < self.end
+    pub fn is_pending(&self) -> bool {
+        !self.pending().is_empty()
     }
 
     /// What the sink has not accepted.
     #[must_use]
     pub fn pending(&self) -> &[u8] {
-        &self.memory[self.start..self.end]
+        self.0.as_deref().map_or(&[], |load| &load.memory[load.start..load.end])
     }
 
     /// Gives it away.
     pub fn take(&mut self) -> Vec<u8> {
-        let mut carry = std::mem::take(self);
-        carry.memory.truncate(carry.end);
-        carry.memory.split_off(carry.start)
+        let Some(mut load) = self.0.take() else { return Vec::new() };
+        load.memory.truncate(load.end);
+        load.memory.split_off(load.start)
     }
 
     /// Reads up to `most` bytes in place of what was there. Without any an idle source holds no memory.
     pub fn read(&mut self, most: usize, read: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
-        self.make_room(most);
-        let taken = read(&mut self.memory[self.start..][..most]);
-        self.end = self.start + taken.unwrap_or(0);
+        let load = self.0.get_or_insert_default();
+        load.make_room(most);
+        let taken = read(&mut load.memory[load.start..][..most]);
+        load.end = load.start + taken.unwrap_or(0);
         if !self.is_pending() {
-            *self = Self::default();
+            self.0 = None;
         }
         taken
     }
@@ -62,24 +67,28 @@ impl Carry {
     /// Leaves out what the sink has accepted now. The memory is kept for the next read, but not that of a head, which
     /// came once.
     pub fn skip(&mut self, bytes: u64) {
-        self.start = self.end.min(self.start + usize::try_from(bytes).unwrap_or(usize::MAX));
-        if !self.is_pending() && self.memory.len() < CAPACITY {
-            *self = Self::default();
+        let Some(load) = &mut self.0 else { return };
+        load.start = load.end.min(load.start + usize::try_from(bytes).unwrap_or(usize::MAX));
+        if load.start == load.end && load.memory.len() < CAPACITY {
+            self.0 = None;
         }
     }
 
     /// Adds what `read` gives, up to `most` bytes, behind what is pending.
     pub fn append(&mut self, most: usize, mut read: impl FnMut(&mut [u8]) -> Result<usize>) {
-        self.memory.truncate(self.end);
-        self.memory.resize(self.end + most, 0);
-        while self.end < self.memory.len() {
-            match read(&mut self.memory[self.end..]) {
-                Ok(bytes) if bytes > 0 => self.end += bytes,
+        let Load { memory, end, .. } = &mut **self.0.get_or_insert_default();
+        memory.truncate(*end);
+        memory.resize(*end + most, 0);
+        while *end < memory.len() {
+            match read(&mut memory[*end..]) {
+                Ok(bytes) if bytes > 0 => *end += bytes,
                 _ => break,
             }
         }
     }
+}
 
+impl Load {
     fn make_room(&mut self, most: usize) {
         if self.memory.len() < most + ALIGNMENT {
             self.memory = vec![0; most + ALIGNMENT];

@@ -68,7 +68,7 @@ impl<H> Outlet<H> {
 
     /// Whether bytes are on their way that it has not accepted.
     #[must_use]
-    pub const fn is_carrying(&self) -> bool {
+    pub fn is_carrying(&self) -> bool {
         self.relay.held() > 0 || self.carry.is_pending()
     }
 }

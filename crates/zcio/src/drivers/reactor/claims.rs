@@ -10,7 +10,7 @@ use crate::transfer::{Side, Task};
 
 /// The pipes and sockets that a job moves bytes through, each in one direction. Two transfers that read one pipe
 /// would tear its bytes apart. Files are never claimed, nor what the caller told us instead of letting us ask.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Claims(Box<[Claim]>);
 
 type Claim = (u64, u64, Side);

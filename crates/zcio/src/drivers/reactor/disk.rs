@@ -34,7 +34,7 @@ pub(super) struct DiskPool {
 
 #[derive(Debug, Default)]
 struct Queue {
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<Box<Job>>,
     threads: usize,
     idle: usize,
 }
@@ -45,7 +45,7 @@ impl DiskPool {
     }
 
     /// Queues a job, and starts a thread for it where all are busy and there may be one more.
-    pub(super) fn push(self: &Arc<Self>, job: Job) {
+    pub(super) fn push(self: &Arc<Self>, job: Box<Job>) {
         let mut queue = self.queue();
         queue.jobs.push_back(job);
         DISK_QUEUE.add();
@@ -82,7 +82,7 @@ impl DiskPool {
 
     /// The next job, or none for a thread that is one too many since the limit was lowered: it leaves the queue to
     /// the others, of which there is at least one.
-    fn next(&self) -> Option<Job> {
+    fn next(&self) -> Option<Box<Job>> {
         let mut queue = self.queue();
         loop {
             if queue.threads > config::disk_threads() {
@@ -102,7 +102,7 @@ impl DiskPool {
     }
 
     /// One turn; then the job ends, goes to the event loop, or to the end of the queue, so that many share few.
-    fn run(&self, mut job: Job) {
+    fn run(&self, mut job: Box<Job>) {
         match job.turn(&self.plumbing, Patience::Disk) {
             Turn::Again | Turn::Disk => {
                 self.queue().jobs.push_back(job);

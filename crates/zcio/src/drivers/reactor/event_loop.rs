@@ -55,7 +55,7 @@ pub(super) fn start(
 /// Where a job is that the event loop knows.
 enum Place {
     /// Here; `ready`: in the list of those to be given a turn, else waiting for an edge.
-    Here { job: Job, ready: bool },
+    Here { job: Box<Job>, ready: bool },
     /// With the disk pool; `edge`: something has happened meanwhile; `timed`: its timer is still to come.
     Away { edge: bool, timed: bool },
 }
@@ -190,7 +190,7 @@ impl EventLoop {
         }
     }
 
-    fn place(&mut self, job: Job, ready: bool) {
+    fn place(&mut self, job: Box<Job>, ready: bool) {
         if ready {
             self.ready.push(job.id);
         }
@@ -210,7 +210,7 @@ impl EventLoop {
         }
     }
 
-    fn park(&mut self, mut job: Job) {
+    fn park(&mut self, mut job: Box<Job>) {
         match self.watch(&mut job) {
             Ok(()) => {
                 let (id, deadline) = (job.id, job.work.deadline());
@@ -255,7 +255,7 @@ impl EventLoop {
 
     /// A duplicate that is closed while registered would leave its registration behind, since the caller's own
     /// descriptor keeps the file open: so it is taken out first.
-    fn end(&mut self, job: Job) {
+    fn end(&mut self, job: Box<Job>) {
         self.places.remove(&job.id);
         for (end, watched) in job.watched.iter().enumerate() {
             let _ = match watched {

@@ -16,11 +16,11 @@ pub(super) struct Inbox {
 #[derive(Debug)]
 pub(super) enum Message {
     /// A new job: give it a turn.
-    Start(Job),
+    Start(Box<Job>),
     /// A job whose end must become ready first.
-    Park(Job),
+    Park(Box<Job>),
     /// A job that ended elsewhere and is still registered here.
-    End(Job),
+    End(Box<Job>),
     /// A job may have been cancelled.
     LookAt(u64),
 }
@@ -30,15 +30,15 @@ impl Inbox {
         Ok(Self { messages: Mutex::default(), wake: EventFd::new()? })
     }
 
-    pub(super) fn start(&self, job: Job) {
+    pub(super) fn start(&self, job: Box<Job>) {
         self.post(Message::Start(job));
     }
 
-    pub(super) fn park(&self, job: Job) {
+    pub(super) fn park(&self, job: Box<Job>) {
         self.post(Message::Park(job));
     }
 
-    pub(super) fn end(&self, job: Job) {
+    pub(super) fn end(&self, job: Box<Job>) {
         self.post(Message::End(job));
     }
 

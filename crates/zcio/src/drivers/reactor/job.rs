@@ -15,16 +15,16 @@ use crate::transfer::{Cause, Patience, Task, Turn};
 use super::claims::Claims;
 use super::inbox::Inbox;
 
-/// A task, whom to tell, and the registrations to undo.
-pub(super) struct Job {
+/// A task, whom to tell, and the registrations to undo: one piece of memory, since thousands wait.
+pub(super) struct Job<W: ?Sized = dyn Work> {
     pub(super) id: u64,
-    pub(super) work: Box<dyn Work>,
     /// How each end is registered with epoll, from when one is waited for first.
     pub(super) watched: Box<[Watched]>,
     /// Whether the event loop has a timer for it.
     pub(super) timed: bool,
     control: Arc<Control>,
     claims: Claims,
+    pub(super) work: W,
 }
 
 /// How an end is registered with epoll.
@@ -41,19 +41,20 @@ impl Job {
         id: u64,
         mut task: T,
         plumbing: &Plumbing<Linux<'static>>,
+        inbox: &Arc<Inbox>,
         on_end: Box<dyn FnOnce(T::Ending) + Send>,
-    ) -> Result<(Self, Arc<Control>), T::Ending>
+    ) -> Result<(Box<Self>, Ticket), T::Ending>
     where
         T::Ending: Send,
     {
         let Some(claims) = Claims::on(&task) else {
             return Err(task.give_up(plumbing, Cause::Busy, None));
         };
-        let control = Arc::new(Control::new(id, &task));
-        let work = Box::new(Assignment { task, ending: None, on_end });
-        let job =
-            Self { id, work, watched: Box::default(), timed: false, control: Arc::clone(&control), claims };
-        Ok((job, control))
+        let control = Arc::new(Control::new(id, &task, Arc::clone(inbox)));
+        let ticket = Ticket { control: Arc::clone(&control) };
+        let work = Assignment { task, ending: None, on_end: Some(on_end) };
+        let job = Job { id, watched: Box::default(), timed: false, control, claims, work };
+        Ok((Box::new(job), ticket))
     }
 
     /// One turn of the task, unless it was cancelled meanwhile.
@@ -63,7 +64,7 @@ impl Job {
             return Turn::End(());
         }
         let turn = self.work.turn(plumbing, patience);
-        self.control.count(&*self.work);
+        self.control.count(&self.work);
         turn
     }
 
@@ -72,12 +73,16 @@ impl Job {
     }
 
     /// Closes the descriptors, then tells: whoever hears of the end may count on their being gone.
-    pub(super) fn end(self) {
-        let Self { work, watched, control, claims, .. } = self;
-        control.forget_sockets();
-        let was_cancelled = control.cancelled.load(Ordering::Acquire);
-        drop(watched);
-        work.end(claims, was_cancelled);
+    pub(super) fn end(mut self: Box<Self>) {
+        self.control.forget_sockets();
+        let was_cancelled = self.is_cancelled();
+        let tell = self.work.conclude(was_cancelled);
+        let claims = std::mem::take(&mut self.claims);
+        drop(self);
+        drop(claims);
+        if let Some(tell) = tell {
+            tell();
+        }
     }
 }
 
@@ -100,19 +105,20 @@ pub(super) trait Work: Send {
     fn progress(&self) -> [u64; 2];
     fn progress_of(&self, part: usize) -> u64;
     fn is_between_files(&self) -> bool;
-    fn end(self: Box<Self>, claims: Claims, was_cancelled: bool);
+    /// What is to be called once all of it is gone.
+    fn conclude(&mut self, was_cancelled: bool) -> Option<Box<dyn FnOnce() + Send>>;
 }
 
 struct Assignment<T: Task<Linux<'static>>> {
     task: T,
     /// Boxed, since it is there for a moment only.
     ending: Option<Box<T::Ending>>,
-    on_end: Box<dyn FnOnce(T::Ending) + Send>,
+    on_end: Option<Box<dyn FnOnce(T::Ending) + Send>>,
 }
 
 impl<T: Task<Linux<'static>> + Send> Work for Assignment<T>
 where
-    T::Ending: Send,
+    T::Ending: Send + 'static,
 {
     fn turn(&mut self, plumbing: &Plumbing<Linux<'static>>, patience: Patience) -> Turn<()> {
         match self.task.turn(plumbing, patience) {
@@ -166,17 +172,13 @@ where
         (0..self.task.ends()).all(|end| self.task.facts_of(end).kind == Kind::File)
     }
 
-    fn end(self: Box<Self>, claims: Claims, was_cancelled: bool) {
-        let Self { task, ending, on_end } = *self;
-        drop(task);
-        drop(claims);
-        if let Some(mut ending) = ending {
-            if was_cancelled {
-                // A socket that was hung up under the call: the kernel's `EPIPE` is our own doing.
-                T::blame_cancel(&mut ending);
-            }
-            on_end(*ending);
+    fn conclude(&mut self, was_cancelled: bool) -> Option<Box<dyn FnOnce() + Send>> {
+        let (mut ending, on_end) = self.ending.take().zip(self.on_end.take())?;
+        if was_cancelled {
+            // A socket that was hung up under the call: the kernel's `EPIPE` is our own doing.
+            T::blame_cancel(&mut ending);
         }
+        Some(Box::new(move || on_end(*ending)))
     }
 }
 
@@ -190,19 +192,21 @@ pub(super) struct Control {
     parts: Box<[AtomicU64]>,
     /// The ends that are sockets, as long as the job has them.
     sockets: Mutex<Sockets>,
+    inbox: Arc<Inbox>,
 }
 
-/// Each with the number of the end that it is.
-type Sockets = Box<[(usize, Arc<OwnedFd>)]>;
+/// By the number of the end that it is.
+type Sockets = Box<[Option<Arc<OwnedFd>>]>;
 
 impl Control {
-    fn new<T: Task<Linux<'static>>>(id: u64, task: &T) -> Self {
+    fn new<T: Task<Linux<'static>>>(id: u64, task: &T, inbox: Arc<Inbox>) -> Self {
         Self {
             id,
             cancelled: AtomicBool::new(false),
             bytes: task.progress().map(AtomicU64::new),
             parts: (0..task.parts()).map(|_| AtomicU64::new(0)).collect(),
             sockets: Mutex::new(sockets_of(task)),
+            inbox,
         }
     }
 
@@ -228,14 +232,9 @@ impl Control {
 #[derive(Debug, Clone)]
 pub struct Ticket {
     control: Arc<Control>,
-    inbox: Arc<Inbox>,
 }
 
 impl Ticket {
-    pub(super) fn new(control: Arc<Control>, inbox: Arc<Inbox>) -> Self {
-        Self { control, inbox }
-    }
-
     /// Bytes that the sink has accepted so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -257,7 +256,7 @@ impl Ticket {
     /// Asks the task to stop: it ends with [`Cause::Canceled`] as soon as its thread next looks.
     pub fn cancel(&self) {
         self.control.cancelled.store(true, Ordering::Release);
-        self.inbox.look_at(self.control.id);
+        self.control.inbox.look_at(self.control.id);
     }
 
     /// Cancels because the owner has closed the socket that is this end.
@@ -270,7 +269,7 @@ impl Ticket {
     /// Shuts down the socket that is this end: its peer learns of it now, although the engine still holds a duplicate,
     /// and the task with its next call. `shutdown(2)` runs under the lock that also guards its closing.
     pub fn shut_down(&self, end: usize) {
-        for (_, socket) in self.control.sockets().iter().filter(|(number, _)| *number == end) {
+        if let Some(Some(socket)) = self.control.sockets().get(end) {
             // ENOTCONN: the peer was faster.
             let _ = sys::shutdown(socket, sys::How::Both);
         }
@@ -278,10 +277,9 @@ impl Ticket {
 }
 
 fn sockets_of<T: Task<Linux<'static>>>(task: &T) -> Sockets {
-    let sockets = (0..task.ends()).filter(|end| task.facts_of(*end).kind == Kind::Socket);
-    let shared = sockets.filter_map(|end| match task.handle_of(end) {
-        Fd::Shared(fd) => Some((end, Arc::clone(fd))),
+    let socket = |end| match task.handle_of(end) {
+        Fd::Shared(fd) if task.facts_of(end).kind == Kind::Socket => Some(Arc::clone(fd)),
         _ => None,
-    });
-    shared.collect()
+    };
+    (0..task.ends()).map(socket).collect()
 }

@@ -93,8 +93,7 @@ impl Reactor {
         T::Ending: Send,
     {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let (job, control) = Job::new(id, task, &self.plumbing, Box::new(on_end))?;
-        let ticket = Ticket::new(control, Arc::clone(&self.inbox));
+        let (job, ticket) = Job::new(id, task, &self.plumbing, &self.inbox, Box::new(on_end))?;
         if job.work.is_between_files() {
             self.disk.push(job);
         } else {
@@ -111,7 +110,7 @@ pub fn is_busy<'fd, T: Task<Linux<'fd>>>(task: &T) -> bool {
 }
 
 /// Ends a job that no thread can be had for.
-fn end_without_thread(mut job: Job, plumbing: &Plumbing<Linux<'static>>, errno: Errno) {
+fn end_without_thread(mut job: Box<Job>, plumbing: &Plumbing<Linux<'static>>, errno: Errno) {
     job.work.give_up(plumbing, Cause::System { errno, call: "clone" }, None);
     job.end();
 }
