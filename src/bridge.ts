@@ -4,15 +4,16 @@
 import type { Socket } from 'node:net'
 import { isTraced, traced } from './diagnostics.js'
 import type { Outcome } from './ending.js'
-import { join, type Run } from './engine.js'
+import { Joined } from './engine.js'
 import { lendDuplex, type LentDuplex } from './endpoint/lend.js'
-import { countReadPast } from './endpoint/receive.js'
-import { lend } from './endpoint/socket.js'
+import type { Refused } from './endpoint/lent.js'
+import { ReadPast } from './endpoint/receive.js'
+import { lendTo, takeBack } from './endpoint/socket.js'
 import { closed } from './endpoint/wait.js'
 import { abortError, invalidValue, isRefusal, type Progress, type TransferError } from './errors.js'
 import { bridgeByStream, type BridgeResult } from './bridge-by-stream.js'
 import type { TransferResult } from './move.js'
-import { countAlso, markOver } from './node-internals.js'
+import { countAfter, countWhile, markOver, type Past } from './node-internals.js'
 import {
   checkBuffer,
   checkFunction,
@@ -21,7 +22,7 @@ import {
   checkSignal,
   checkSocket,
 } from './options.js'
-import { watch, type ProgressReport } from './pulse.js'
+import { watch, type Listeners, type ProgressReport } from './pulse.js'
 
 /** Options of {@link bridge}. */
 export interface BridgeOptions {
@@ -61,7 +62,8 @@ const OPTIONS = ['signal', 'idleTimeout', 'head', 'onProgress']
  * @throws the first error of either socket, an AbortError or ETIMEDOUT, each with `aToB` and `bToA`; TypeError and
  *   RangeError, and ERR_ZCIO_BUSY, before anything moves
  */
-export async function bridge(a: Socket, b: Socket, options?: BridgeOptions): Promise<BridgeResult> {
+export function bridge(a: Socket, b: Socket, options?: BridgeOptions): Promise<BridgeResult> {
+  // Not async: thousands wait, and each promise of a promise takes memory.
   if (!isTraced()) return bridgeSockets(a, b, options)
   return traced({ operation: 'bridge', source: a, sink: b, options }, () => bridgeSockets(a, b, options))
 }
@@ -74,7 +76,8 @@ async function bridgeSockets(
   const wanted = check(a, b, options)
   for (const socket of [a, b]) socket.on('error', ignore)
   try {
-    return await bridgeBetween(a, b, wanted)
+    const lent = await borrow(a, b, wanted)
+    return await ('refused' in lent ? bridgeByStream(a, b, { ...wanted, ...lent }) : run(lent, wanted))
   } catch (error) {
     if (!isRefusal(error as TransferError)) for (const socket of [a, b]) socket.destroy()
     throw error
@@ -98,13 +101,14 @@ function check(a: Socket, b: Socket, given: BridgeOptions | undefined) {
   }
 }
 
-async function bridgeBetween(a: Socket, b: Socket, wanted: Wanted): Promise<BridgeResult> {
-  const { signal, head } = wanted
+type Lent = readonly [near: LentDuplex, far: LentDuplex]
+
+async function borrow(a: Socket, b: Socket, { signal, head }: Wanted): Promise<Lent | Refused> {
   if (signal?.aborted) throw unmoved(abortError(signal, { bytes: 0 }), [head])
   const near = await lendDuplex(a, signal).catch((error: unknown) => {
     throw unmoved(error as TransferError, [head, (error as TransferError).residual])
   })
-  if ('refused' in near) return bridgeByStream(a, b, { ...wanted, refused: near.refused })
+  if ('refused' in near) return near
   const far = await lendDuplex(b, signal).catch((reason: unknown) => {
     const error = reason as TransferError
     if (!isRefusal(error)) throw unmoved(error, [head, near.head], error.residual)
@@ -113,11 +117,11 @@ async function bridgeBetween(a: Socket, b: Socket, wanted: Wanted): Promise<Brid
   })
   if ('refused' in far) {
     near.giveBack(near.head)
-    return bridgeByStream(a, b, { ...wanted, refused: far.refused })
+    return far
   }
   // It may have been aborted while they were lent: then nobody would hear of it any more.
   if (signal?.aborted) throw unmoved(abortError(signal, { bytes: 0 }), [head, near.head], far.head)
-  return run(near, far, wanted)
+  return [near, far]
 }
 
 /** What a bridge that ends before it begins has taken is the error's, since its sockets go. */
@@ -131,12 +135,13 @@ function unmoved<E extends Error & Progress>(error: E, fromA: (Buffer | undefine
   return Object.assign(error, progress)
 }
 
-async function run(a: LentDuplex, b: LentDuplex, wanted: Wanted): Promise<BridgeResult> {
-  const aHead = wanted.head ? Buffer.concat([wanted.head, a.head]) : a.head
-  const runs = join({ a: a.fd, b: b.fd, aHead, bHead: b.head, idleTimeout: wanted.idleTimeout })
-  const release = hold(a, b, runs, wanted)
-  const [there, back] = await Promise.all(runs.map((direction) => direction.ended) as [Ending, Ending])
-  release(there, back)
+async function run([a, b]: Lent, wanted: Wanted): Promise<BridgeResult> {
+  const { head, idleTimeout } = wanted
+  const aHead = head ? Buffer.concat([head, a.head]) : a.head
+  const joined = new Joined({ a: a.fd, b: b.fd, aHead, bHead: b.head, idleTimeout })
+  const hold = new Hold(a, b, joined, wanted)
+  const [there, back] = await joined.ended
+  hold.letGo(there, back)
   if (there.declined !== undefined) {
     for (const lent of [a, b]) lent.giveBack(lent.head)
     return bridgeByStream(a.socket, b.socket, { ...wanted, refused: there.declined })
@@ -148,48 +153,55 @@ async function run(a: LentDuplex, b: LentDuplex, wanted: Wanted): Promise<Bridge
   return { aToB: resultOf(there), bToA: resultOf(back) }
 }
 
-type Ending = Promise<Outcome>
+/** Both sockets, kept for the engine while it runs: they tell the truth, and if JavaScript destroys one it is over. */
+class Hold {
+  readonly #a: Socket
+  readonly #b: Socket
+  readonly #readOfA: ReadPast
+  readonly #readOfB: ReadPast
+  readonly #writtenToA: Past | undefined
+  readonly #writtenToB: Past | undefined
+  readonly #unheed: (() => void) | undefined
+  readonly #unwatch: () => void
 
-/** Keeps both sockets for the engine while it runs, and has them tell the truth. Returns how to let go of them. */
-function hold(
-  a: LentDuplex,
-  b: LentDuplex,
-  [aToB, bToA]: [Run, Run],
-  { signal, head, onProgress }: Wanted,
-): (there: Outcome, back: Outcome) => void {
-  const letGo = [
-    lend(a.socket, () => {
-      aToB.hangUp('source')
-    }),
-    lend(b.socket, () => {
-      aToB.hangUp('sink')
-    }),
-  ]
-  const before = a.head.length + (head?.length ?? 0)
-  const counts = [count(a, b, aToB, before), count(b, a, bToA, b.head.length)]
-  const bytes = (): number => aToB.bytes() + bToA.bytes()
-  letGo.push(watch(bytes, { onProgress, sockets: [a.socket, b.socket] }))
-  signal?.addEventListener('abort', aToB.cancel)
-  return (there, back) => {
-    signal?.removeEventListener('abort', aToB.cancel)
-    counts[0]?.(there)
-    counts[1]?.(back)
-    for (const release of letGo) release()
+  constructor(a: LentDuplex, b: LentDuplex, joined: Joined, { signal, head, onProgress }: Wanted) {
+    const { aToB, bToA } = joined
+    this.#a = a.socket
+    this.#b = b.socket
+    lendTo(a.socket, bToA)
+    lendTo(b.socket, aToB)
+    this.#readOfA = new ReadPast(a.socket, a.head.length + (head?.length ?? 0), aToB)
+    this.#readOfB = new ReadPast(b.socket, b.head.length, bToA)
+    this.#writtenToA = countWhile(a.socket, 'bytesWritten', bToA)
+    this.#writtenToB = countWhile(b.socket, 'bytesWritten', aToB)
+    this.#unwatch = look(joined, { onProgress, sockets: [a.socket, b.socket] })
+    this.#unheed = signal && heed(joined, signal)
+  }
+
+  /** `there`: from a to b, `back`: from b to a. */
+  letGo(there: Outcome, back: Outcome): void {
+    this.#unheed?.()
+    this.#readOfA.end(there)
+    this.#readOfB.end(back)
+    countAfter(this.#writtenToB, there.bytes)
+    countAfter(this.#writtenToA, back.bytes)
+    takeBack(this.#a)
+    takeBack(this.#b)
+    this.#unwatch()
   }
 }
 
-/** Counts one direction where it is read, but for what Node has read and counted itself, and where it is written. */
-function count(
-  source: LentDuplex,
-  sink: LentDuplex,
-  direction: Run,
-  before: number,
-): (outcome: Outcome) => void {
-  const read = countReadPast(source.socket, before, direction.bytes)
-  const written = countAlso(sink.socket, 'bytesWritten', direction.bytes)
-  return (outcome) => {
-    read(outcome)
-    written(outcome.bytes)
+function look({ aToB, bToA }: Joined, listeners: Listeners): () => void {
+  return watch(() => aToB.bytes() + bToA.bytes(), listeners)
+}
+
+function heed(joined: Joined, signal: AbortSignal): () => void {
+  const cancel = (): void => {
+    joined.cancel()
+  }
+  signal.addEventListener('abort', cancel)
+  return () => {
+    signal.removeEventListener('abort', cancel)
   }
 }
 

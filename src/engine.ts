@@ -26,8 +26,8 @@ export interface Job {
   head?: Buffer | undefined
 }
 
-/** One direction of a bridge, or a fan-out, under way. */
-export interface Run {
+/** A fan-out under way. */
+export interface FanOutRun {
   readonly ended: Promise<Outcome>
   /** Bytes that the sink has accepted so far. */
   readonly bytes: () => number
@@ -35,6 +35,10 @@ export interface Run {
   readonly cancel: () => void
   /** The same, and tells the peer of that end now: for a socket that JavaScript has destroyed. */
   readonly hangUp: (side: Side) => void
+  /** Bytes that one sink, numbered from 0, has accepted so far. */
+  readonly bytesOf: (sink: number) => number
+  /** Takes away a socket that JavaScript has destroyed: end 0 is the source, the sinks follow. */
+  readonly shutDown: (end: number) => void
 }
 
 let engine: NativeEngine | undefined
@@ -107,11 +111,72 @@ export interface Joint {
   idleTimeout: number
 }
 
-/** Joins two sockets; returns the directions from a to b and from b to a. What is done to one is done to both. */
-export function join({ a, b, aHead, bHead, idleTimeout }: Joint): [Run, Run] {
-  const running = native()
-  const id = running.bridge(a, b, aHead, bHead, idleTimeout)
-  return [follow(running, id, 0), follow(running, id, 1)]
+/** How the directions of a bridge ended: from a to b, from b to a. */
+export type Endings = [there: Outcome, back: Outcome]
+
+/** Two sockets joined, in three objects: a proxy has thousands that are idle. What ends one direction ends both. */
+export class Joined {
+  readonly aToB: Direction
+  readonly bToA: Direction
+  readonly ended: Promise<Endings>
+  #resolve: ((endings: Endings) => void) | undefined
+
+  /** Starts it. */
+  constructor({ a, b, aHead, bHead, idleTimeout }: Joint) {
+    const id = native().bridge(a, b, aHead, bHead, idleTimeout)
+    this.aToB = new Direction(id, 0, this)
+    this.bToA = new Direction(id, 1, this)
+    this.ended = new Promise((resolve) => {
+      this.#resolve = resolve
+    })
+  }
+
+  /** Asks it to stop as soon as its thread looks. */
+  cancel(): void {
+    this.aToB.cancel()
+  }
+
+  /** One of the directions has ended. */
+  settle(): void {
+    const [there, back] = [this.aToB.outcome, this.bToA.outcome]
+    if (there !== undefined && back !== undefined) this.#resolve?.([there, back])
+  }
+}
+
+/** One direction of a bridge. */
+export class Direction implements Waiting {
+  outcome: Outcome | undefined
+  readonly #id: number
+  readonly #number: 0 | 1
+  readonly #joined: Joined
+  #bytes = 0
+
+  constructor(id: number, number: 0 | 1, joined: Joined) {
+    this.#id = id
+    this.#number = number
+    this.#joined = joined
+    awaitEnd(id + number, this)
+  }
+
+  settle(outcome: Outcome): void {
+    this.outcome = outcome
+    this.#joined.settle()
+  }
+
+  /** Bytes that its sink has accepted so far. */
+  bytes(): number {
+    return (this.#bytes = Math.max(this.#bytes, native().bytes(this.#id, this.#number)))
+  }
+
+  /** As {@link Joined.cancel}. */
+  cancel(): void {
+    native().cancel(this.#id)
+  }
+
+  /** The same, and tells the peer of its sink now: JavaScript has destroyed that socket. */
+  hangUp(): void {
+    native().hangUp(this.#id, this.#number === 0)
+  }
 }
 
 /** A source that is to reach many sinks. */
@@ -125,14 +190,6 @@ export interface FanOutJob {
   /** In ms; 0 for none. */
   sinkTimeout: number
   head?: Buffer | undefined
-}
-
-/** A fan-out under way. */
-export interface FanOutRun extends Run {
-  /** Bytes that one sink, numbered from 0, has accepted so far. */
-  readonly bytesOf: (sink: number) => number
-  /** Takes away a socket that JavaScript has destroyed: end 0 is the source, the sinks follow. */
-  readonly shutDown: (end: number) => void
 }
 
 /** Starts a fan-out; `onLeave` is told of a sink, numbered from 0, that it goes on without. */
@@ -152,7 +209,7 @@ export function fanOut(job: FanOutJob, onLeave: (sink: number) => void): FanOutR
   const accepted = sinks.map(() => 0)
   const bytesOf = (sink: number): number =>
     (accepted[sink] = Math.max(accepted[sink] ?? 0, running.bytesOf(id, sink)))
-  const run = follow(running, id, 0, () => {
+  const run = follow(running, id, () => {
     sinks.forEach((_, sink) => {
       settled(id + 1 + sink)
     })
@@ -165,19 +222,22 @@ function native(): NativeEngine {
   return engine
 }
 
-/** `direction`: which of a bridge's, whose endings have ids of their own. */
-function follow(running: NativeEngine, id: number, direction: 0 | 1, onEnd?: () => void): Run {
+function follow(
+  running: NativeEngine,
+  id: number,
+  onEnd: () => void,
+): Omit<FanOutRun, 'bytesOf' | 'shutDown'> {
   const ended = new Promise<Outcome>((resolve) => {
     const settle = (outcome: Outcome): void => {
-      onEnd?.()
+      onEnd()
       resolve(outcome)
     }
-    awaitEnd(id + direction, { settle })
+    awaitEnd(id, { settle })
   })
   let bytes = 0
   return {
     ended,
-    bytes: () => (bytes = Math.max(bytes, running.bytes(id, direction))),
+    bytes: () => (bytes = Math.max(bytes, running.bytes(id, 0))),
     cancel: () => {
       running.cancel(id)
     },

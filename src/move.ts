@@ -5,7 +5,7 @@ import type { Socket } from 'node:net'
 import type { Readable, Writable } from 'node:stream'
 import type { Outcome } from './ending.js'
 import { Running, type Job } from './engine.js'
-import { countReadPast } from './endpoint/receive.js'
+import { ReadPast } from './endpoint/receive.js'
 import { lendTo, takeBack } from './endpoint/socket.js'
 import { closed } from './endpoint/wait.js'
 import {
@@ -131,13 +131,13 @@ function heed(run: Moving, { sourceSocket, reader, writer, head, signal }: Move)
     run.hangUp('source')
   }
   sourceSocket?.once('close', onClose)
-  const fixRead = sourceSocket && countReadPast(sourceSocket, head?.length ?? 0, () => run.bytes())
+  const read = sourceSocket && new ReadPast(sourceSocket, head?.length ?? 0, run)
   signal?.addEventListener('abort', cancel)
   for (const stream of [reader, writer]) stream?.once('close', cancel)
   return (outcome) => {
     signal?.removeEventListener('abort', cancel)
     for (const stream of [reader, writer]) stream?.off('close', cancel)
-    fixRead?.(outcome)
+    read?.end(outcome)
     sourceSocket?.off('close', onClose)
   }
 }

@@ -7,12 +7,12 @@ import type { Outcome, SinkOutcome } from './ending.js'
 import * as engine from './engine.js'
 import type { LentMany } from './endpoint/lend-many.js'
 import { giveBackHead, type LentSink, type LentSource } from './endpoint/lent.js'
-import { countReadPast } from './endpoint/receive.js'
+import { ReadPast } from './endpoint/receive.js'
 import { lend } from './endpoint/socket.js'
 import { closed } from './endpoint/wait.js'
 import { abortError, isRefusal, type Fallback } from './errors.js'
 import { Declined } from './move.js'
-import { countAlso } from './node-internals.js'
+import { countAfter, countWhile } from './node-internals.js'
 import { shortest } from './options.js'
 import { watch, type ProgressReport } from './pulse.js'
 
@@ -101,12 +101,13 @@ function holdSource(run: engine.FanOutRun, socket: Socket, headLength: number): 
   const onClose = (): void => {
     run.hangUp('source')
   }
+  const read = new ReadPast(socket, headLength, run)
   socket.once('close', onClose)
   return [
-    () => {
+    (outcome) => {
       socket.off('close', onClose)
+      read.end(outcome)
     },
-    countReadPast(socket, headLength, run.bytes),
   ]
 }
 
@@ -114,10 +115,10 @@ function holdSink(run: engine.FanOutRun, socket: Socket, index: number): LetGo[]
   const giveBack = lend(socket, () => {
     run.shutDown(index + 1)
   })
-  const count = countAlso(socket, 'bytesWritten', () => run.bytesOf(index))
+  const written = countWhile(socket, 'bytesWritten', { bytes: () => run.bytesOf(index) })
   return [
     ({ sinks }) => {
-      count(sinks[index]?.bytes ?? 0)
+      countAfter(written, sinks[index]?.bytes ?? 0)
       giveBack()
     },
   ]

@@ -8,7 +8,7 @@ import { isReading } from '../node-internals.js'
 import type { Bytes } from '../options.js'
 import { refusedHere } from './here.js'
 import type { LentSink, LentSource, Refused } from './lent.js'
-import { reserve } from './socket.js'
+import { release, reserve } from './socket.js'
 import { gone, ready, written } from './wait.js'
 
 /** What the types of Node leave out. */
@@ -65,13 +65,13 @@ export async function lendWriteStream(
   if (stream.destroyed || !stream.writable) throw gone(stream, 'sink')
   const refused = refusedWriteStream(stream)
   if (refused !== undefined) return { refused }
-  const giveBack = reserve(stream, onEnd)
+  reserve(stream, onEnd)
   try {
     await opened(stream, 'sink', signal)
     while (stream.writableLength > 0) await written(stream, signal)
-    return lent(stream, giveBack)
+    return lent(stream)
   } catch (error) {
-    giveBack()
+    release(stream)
     throw error
   }
 }
@@ -82,14 +82,14 @@ export function refusedWriteStream(stream: WriteStream): string | undefined {
 }
 
 /** What JavaScript writes meanwhile stays behind the bytes that the engine moves. */
-function lent(stream: WriteStream, giveBack: () => void): LentSink {
+function lent(stream: WriteStream): LentSink {
   const state = stream as unknown as FileStream
   let corked = true
   stream.cork()
-  const release = (): void => {
+  const giveBack = (): void => {
     if (corked) stream.uncork()
     corked = false
-    giveBack()
+    release(stream)
   }
   return {
     fd: state.fd ?? -1,
@@ -98,9 +98,9 @@ function lent(stream: WriteStream, giveBack: () => void): LentSink {
       if (state.pos !== undefined) state.pos += bytes
       stream.bytesWritten += bytes
     },
-    release,
+    release: giveBack,
     end: async () => {
-      release()
+      giveBack()
       if (!stream.writableEnded) stream.end()
       await finished(stream)
     },

@@ -12,7 +12,7 @@ import { lendReadStream, lendWriteStream } from './file.js'
 import { giveBackHead, NO_HEAD, type LentSink, type LentSource, type Refused } from './lent.js'
 import { lendSocketSource } from './receive.js'
 import { refusedBody, refusedResponse, socketOf } from './response.js'
-import { isLent, quiet, refusedSocket, reserve } from './socket.js'
+import { isLent, quiet, refusedSocket, release, reserve } from './socket.js'
 import { gone, ready } from './wait.js'
 
 /** Borrows a source, to be read from `start` on if that is given. */
@@ -63,29 +63,50 @@ async function lendSocket(
   if (socket.destroyed || !socket.writable) throw gone(socket, 'sink')
   const refused = refusedSocket(socket)
   if (refused !== undefined) return { refused }
-  const release = reserve(socket, onEnd)
+  reserve(socket, onEnd)
   try {
     if (socket.connecting) await ready(socket, 'connect', 'sink', signal)
     await quiet(socket, signal)
     if (descriptorOf(socket) < 0) throw gone(socket, 'sink')
   } catch (error) {
-    release()
+    release(socket)
     throw error
   }
-  const end = async (): Promise<void> => {
-    release()
+  return new SocketSink(socket)
+}
+
+/** A socket whose writing side is the engine's. */
+class SocketSink implements LentSink {
+  readonly fd: number
+  readonly socket: Socket
+
+  constructor(socket: Socket) {
+    this.fd = descriptorOf(socket)
+    this.socket = socket
+  }
+
+  count(): void {
+    // Its handle is asked.
+  }
+
+  release(): void {
+    release(this.socket)
+  }
+
+  async end(): Promise<void> {
+    const { socket } = this
+    release(socket)
     if (!socket.writableEnded) socket.end()
     await finished(socket, { readable: false })
   }
-  return { fd: descriptorOf(socket), socket, count: nothing, release, end }
 }
 
 /** A socket of which both halves are lent. */
 export interface LentDuplex {
-  fd: number
-  socket: Socket
+  readonly fd: number
+  readonly socket: Socket
   /** What Node had read of it. */
-  head: Buffer
+  readonly head: Buffer
   /** Gives it back, with bytes that were taken and not moved; false where it cannot be read any more. */
   giveBack(residual?: Buffer): boolean
 }
@@ -101,20 +122,32 @@ export async function lendDuplex(
 ): Promise<LentDuplex | Refused> {
   const source = await lendSocketSource(socket, signal)
   if ('refused' in source) return source
-  const { fd, head = NO_HEAD, giveBack } = source
   try {
     const sink = await lendSocket(socket, signal)
-    if ('refused' in sink) {
-      giveBack?.(head)
-      return sink
-    }
-    const release = (residual?: Buffer): boolean => {
-      sink.release()
-      return giveBack?.(residual) ?? false
-    }
-    return { fd, socket, head, giveBack: release }
+    if (!('refused' in sink)) return new BothHalves(source, socket)
+    source.giveBack?.(source.head)
+    return sink
   } catch (error) {
     throw giveBackHead(source, error as TransferError, isRefusal(error as TransferError))
+  }
+}
+
+class BothHalves implements LentDuplex {
+  readonly fd: number
+  readonly socket: Socket
+  readonly head: Buffer
+  readonly #source: LentSource
+
+  constructor(source: LentSource, socket: Socket) {
+    this.fd = source.fd
+    this.socket = socket
+    this.head = source.head ?? NO_HEAD
+    this.#source = source
+  }
+
+  giveBack(residual?: Buffer): boolean {
+    release(this.socket)
+    return this.#source.giveBack?.(residual) ?? false
   }
 }
 
@@ -132,9 +165,9 @@ async function lendResponse(
   if (!res.headersSent || pendingHead(res) !== undefined) res.flushHeaders()
   const refusedByHead = refusedBody(res)
   if (refusedByHead !== undefined) return { refused: refusedByHead }
-  const release = reserve(res, onEnd)
+  reserve(res, onEnd)
   const end = (): Promise<void> => {
-    release(() => {
+    release(res, () => {
       if (!res.destroyed) res.end()
     })
     return Promise.resolve()
@@ -143,11 +176,14 @@ async function lendResponse(
     await quiet(socket, signal)
     if (descriptorOf(socket) < 0) throw gone(socket, 'sink')
   } catch (error) {
-    release()
+    release(res)
     throw error
   }
   const declared = declaredLength(res) ?? 0
-  return { fd: descriptorOf(socket), socket, declared, count: nothing, release, end }
+  const giveBack = (): void => {
+    release(res)
+  }
+  return { fd: descriptorOf(socket), socket, declared, count: nothing, release: giveBack, end }
 }
 
 /** Another transfer has the stream. */

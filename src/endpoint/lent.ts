@@ -14,7 +14,7 @@ export interface LentSource {
   socket?: Socket
   head?: Buffer
   /** Gives the stream back, with bytes that were taken and not moved; false where it cannot be read any more. */
-  giveBack?: (residual?: Buffer) => boolean
+  giveBack?(residual?: Buffer): boolean
 }
 
 export interface LentSink {
@@ -40,11 +40,12 @@ export const NO_HEAD = Buffer.alloc(0)
  * cannot, with the error.
  */
 export function giveBackHead<E extends Partial<Progress>>(
-  { head, giveBack }: Pick<LentSource, 'head' | 'giveBack'>,
+  source: Pick<LentSource, 'head' | 'giveBack'>,
   error: E,
   livesOn: boolean,
 ): E {
-  const isBack = giveBack?.(livesOn ? head : undefined) && livesOn
+  const { head } = source
+  const isBack = source.giveBack?.(livesOn ? head : undefined) && livesOn
   return head?.length && !isBack ? Object.assign(error, { residual: head }) : error
 }
 

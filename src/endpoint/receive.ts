@@ -5,12 +5,15 @@ import type { Socket } from 'node:net'
 import { zcioError } from '../errors.js'
 import {
   canBeReadFrom,
-  countAlso,
+  countAfter,
+  countWhile,
   descriptorOf,
   hasEnded,
   holdReading,
   startReading,
   stopReading,
+  type Counted,
+  type Past,
 } from '../node-internals.js'
 import { refusedHere } from './here.js'
 import { NO_HEAD, type LentSource, type Refused } from './lent.js'
@@ -47,19 +50,26 @@ export function takeOver(socket: Socket): () => void {
   }
 }
 
-/**
- * Has the socket count what is read past Node, but for the first `before` bytes, which Node has counted itself. Returns
- * how to fix the number when it is over.
- */
-export function countReadPast(
-  socket: Socket,
-  before: number,
-  moved: () => number,
-): (outcome: { bytes: number; residual: Buffer | undefined }) => void {
-  const past = (bytes: number): number => Math.max(0, bytes - before)
-  const fix = countAlso(socket, 'bytesRead', () => past(moved()))
-  return ({ bytes, residual }) => {
-    fix(past(bytes + (residual?.length ?? 0)))
+/** What is read of a socket past Node, which has it counted, but for the first bytes: those Node has counted itself. */
+export class ReadPast implements Counted {
+  readonly #moved: Counted
+  readonly #before: number
+  readonly #past: Past | undefined
+
+  /** `moved`: what counts the bytes, those first ones included. */
+  constructor(socket: Socket, before: number, moved: Counted) {
+    this.#moved = moved
+    this.#before = before
+    this.#past = countWhile(socket, 'bytesRead', this)
+  }
+
+  bytes(): number {
+    return Math.max(0, this.#moved.bytes() - this.#before)
+  }
+
+  /** Fixes the number. */
+  end({ bytes, residual }: { bytes: number; residual: Buffer | undefined }): void {
+    countAfter(this.#past, Math.max(0, bytes + (residual?.length ?? 0) - this.#before))
   }
 }
 
@@ -86,32 +96,38 @@ export async function lendSocketSource(
     read.delete(socket)
     throw error
   }
-  const { head, resume } = take(socket)
-  let lent = true
-  const giveBack = (residual?: Buffer): boolean => {
-    if (!lent) return true
-    lent = false
-    read.delete(socket)
-    return resume(residual)
-  }
-  return { fd: descriptorOf(socket), socket, head, giveBack }
+  return new LentSocket(socket)
 }
 
-/** Quiets the socket's reading side. */
-function take(socket: Socket): { head: Buffer; resume: (residual?: Buffer) => boolean } {
-  const wasFlowing = socket.readableFlowing === true
-  if (wasFlowing) socket.pause()
-  const head = (socket.readableLength > 0 ? socket.read(socket.readableLength) : null) as Buffer | null
-  // After the read, which starts libuv again.
-  stopReading(socket)
-  return {
-    head: head ?? NO_HEAD,
-    resume: (residual) => {
-      if (socket.destroyed || !socket.readable) return residual === undefined
-      if (residual !== undefined) socket.unshift(residual)
-      startReading(socket)
-      if (wasFlowing) socket.resume()
-      return true
-    },
+/** A socket whose reading side is the engine's. One object: a proxy has thousands that are idle. */
+class LentSocket implements LentSource {
+  readonly fd: number
+  readonly socket: Socket
+  readonly head: Buffer
+  readonly #wasFlowing: boolean
+  #isLent = true
+
+  /** Quiets it. */
+  constructor(socket: Socket) {
+    this.socket = socket
+    this.#wasFlowing = socket.readableFlowing === true
+    if (this.#wasFlowing) socket.pause()
+    const head = (socket.readableLength > 0 ? socket.read(socket.readableLength) : null) as Buffer | null
+    this.head = head ?? NO_HEAD
+    // After the read, which starts libuv again.
+    stopReading(socket)
+    this.fd = descriptorOf(socket)
+  }
+
+  giveBack(residual?: Buffer): boolean {
+    const { socket } = this
+    if (!this.#isLent) return true
+    this.#isLent = false
+    read.delete(socket)
+    if (socket.destroyed || !socket.readable) return residual === undefined
+    if (residual !== undefined) socket.unshift(residual)
+    startReading(socket)
+    if (this.#wasFlowing) socket.resume()
+    return true
   }
 }

@@ -82,33 +82,41 @@ export function vacate(stream: Writable): void {
 }
 
 /**
- * Keeps a stream for one transfer, from before it waits until after it has ended; `onEnd` is called when JavaScript
- * wants it ended. Returns how to release it.
+ * Keeps a stream for one transfer, from before it waits until after it has ended, and calls of its `end` for later: made
+ * during a lease, they would break the cork and cut the bytes. `onEnd` is called when JavaScript wants it ended.
  */
-export function reserve(stream: Writable, onEnd?: () => void): (first?: () => void) => void {
+export function reserve(stream: Writable, onEnd?: () => void): void {
+  const own: Ending = stream
   lent.set(stream, undefined)
-  const release = keepEnd(stream, onEnd)
-  return (first) => {
-    lent.delete(stream)
-    release(first)
-  }
+  if (onEnd !== undefined) onEnds.set(stream, onEnd)
+  // The same function for all: those of its own would be a quarter of what an idle bridge holds.
+  own.end = keepEnd
 }
 
-/**
- * Keeps calls of `end` for later: made during a lease, they would break the cork and cut the bytes. Returns how to
- * let them happen, after `first`.
- */
-export function keepEnd(stream: Writable, onEnd?: () => void): (first?: () => void) => void {
-  const kept: unknown[][] = []
-  const own = stream as { end?: unknown }
-  own.end = (...args: unknown[]): Writable => {
-    kept.push(args)
-    onEnd?.()
-    return stream
-  }
-  return (first) => {
-    delete own.end
-    first?.()
-    for (const args of kept.splice(0)) stream.end(...(args as []))
-  }
+/** Ends {@link reserve}, and lets what was kept happen, after `first`. */
+export function release(stream: Writable, first?: () => void): void {
+  const own: Ending = stream
+  lent.delete(stream)
+  onEnds.delete(stream)
+  delete own.end
+  first?.()
+  const calls = kept.get(stream) ?? []
+  kept.delete(stream)
+  for (const args of calls) stream.end(...args)
+}
+
+interface Ending {
+  end?: unknown
+}
+
+/** Calls of `end` that were kept, where there were any, and who is told of them. */
+const kept = new WeakMap<Writable, [][]>()
+const onEnds = new WeakMap<Writable, () => void>()
+
+function keepEnd(this: Writable, ...args: []): Writable {
+  const calls = kept.get(this)
+  if (calls === undefined) kept.set(this, [args])
+  else calls.push(args)
+  onEnds.get(this)?.()
+  return this
 }

@@ -12,21 +12,13 @@ export interface Past {
 }
 
 /** What moves bytes and counts them. */
-interface Counted {
+export interface Counted {
   bytes(): number
 }
 
 const pasts = { bytesRead: new WeakMap<object, Past>(), bytesWritten: new WeakMap<object, Past>() }
 
-/** Has the socket's own counter include what moves past it, until the function that is returned fixes the number. */
-export function countAlso(socket: Socket, counter: Counter, moved: () => number): (bytes: number) => void {
-  const past = countWhile(socket, counter, { bytes: moved })
-  return (bytes) => {
-    countAfter(past, bytes)
-  }
-}
-
-/** The same while something runs, without a function made for it. {@link countAfter} fixes the number. */
+/** Has the socket's own counter include what moves past it while something runs; {@link countAfter} fixes the number. */
 export function countWhile(socket: Socket, counter: Counter, running: Counted): Past | undefined {
   const handle = handleOf(socket)
   if (handle === undefined) return undefined
