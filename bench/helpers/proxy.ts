@@ -1,9 +1,8 @@
 // A child that joins every connection with one to a target: by pipes in both directions, by zcio, or not at all, which
 // is what two sockets cost by themselves.
 
-import { readFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
-import { setFlagsFromString } from 'node:v8'
+import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { bridge, stats } from 'zcio'
 import { count, serveMeasured } from './measured.js'
@@ -12,9 +11,9 @@ import { count, serveMeasured } from './measured.js'
 export interface Held {
   /** Connections that are joined, or would be. */
   pairs: number
-  /** Resident memory, in bytes, and how much of it malloc(3) has: what is neither V8's heap nor the program. */
+  /** Resident memory, in bytes, and how much of it is V8's heap. */
   rss: number
-  native: number
+  heap: number
   /** Pipes of the engine. */
   pipes: number
 }
@@ -61,16 +60,9 @@ function held(): Held {
   return {
     pairs,
     rss: process.memoryUsage.rss(),
-    native: mallocated(),
+    heap: getHeapStatistics().used_heap_size,
     pipes: stats().pipes,
   }
-}
-
-/** With one arena all is in the segment that brk(2) has extended, but for pieces that have a mapping of their own. */
-function mallocated(): number {
-  const [, kibibytes = '0'] =
-    /^\S+ .*\[heap\]\n(?:.*\n)*?Rss: +(\d+) kB$/m.exec(readFileSync('/proc/self/smaps', 'utf8')) ?? []
-  return Number(kibibytes) * 1024
 }
 
 serveMeasured(server, { held })
