@@ -16,7 +16,7 @@ import {
   socketOf,
 } from '../endpoint/response.js'
 import { isLent, isQuiet, quiet } from '../endpoint/socket.js'
-import { abortError, zcioError, type Fallback, type Mechanism } from '../errors.js'
+import { abortError, zcioError, type Fallback } from '../errors.js'
 import { descriptorOf, markHeadSent, pendingHead, type Headers } from '../node-internals.js'
 import { quietBinding } from '../quiet.js'
 import { countBytes, countEnd, countStart } from '../stats.js'
@@ -79,8 +79,7 @@ export function sendBody(
   const head = pendingHead(res) ?? ''
   const refused = refusedBody(res) ?? (head.length > HEAD_ROOM ? 'LONG_HEAD' : undefined)
   if (refused !== undefined) sendByNode(body, response, refused)
-  else if (body.read) sendSmall(res, socket, body, head, response)
-  else sendFile(res, socket, body, head, response)
+  else sendNow(res, socket, body, head, response)
 }
 
 function sendNoBody(res: ServerResponse, body: Body, { told }: Response): void {
@@ -104,29 +103,9 @@ export function sendByNode(body: Body, response: Response, refused: string): voi
   finish(response, respondByStream(response, body, refused, content))
 }
 
-/** Head and body lie side by side in the scratch buffer: one call. */
-function sendSmall(res: ServerResponse, socket: Socket, body: Body, head: string, response: Response): void {
-  conclude(res, socket, body, head, response, sendScratch(socket, head, body.length, false), 'read_write')
-}
-
-/** The head, then as much of the file as goes on this thread, then the engine. */
-function sendFile(res: ServerResponse, socket: Socket, body: Body, head: string, response: Response): void {
-  const sent = body.resident
-    ? sendWithFile(socket, body, head)
-    : sendScratch(socket, head, 0, body.length > 0)
-  conclude(res, socket, body, head, response, sent, 'sendfile')
-}
-
-/** Ends the response, or has the rest sent of which the socket has not taken. */
-function conclude(
-  res: ServerResponse,
-  socket: Socket,
-  body: Body,
-  head: string,
-  response: Response,
-  sent: number,
-  mechanism: Mechanism,
-): void {
+/** Sends what goes on this thread, then ends the response, or leaves the rest to who can wait. */
+function sendNow(res: ServerResponse, socket: Socket, body: Body, head: string, response: Response): void {
+  const sent = send(socket, body, head)
   markHeadSent(res)
   if (sent < head.length + body.length) {
     sendRest(res, socket, body, response, Math.max(0, sent - head.length), unsent(head, body, sent))
@@ -134,7 +113,13 @@ function conclude(
   }
   letGo(body)
   res.end()
-  done(body, response, mechanism)
+  done(body, response, body.read ? 'read_write' : 'sendfile')
+}
+
+/** The head, and the body: out of the scratch buffer, or of the file, or not now. Returns the bytes of both that went. */
+function send(socket: Socket, body: Body, head: string): number {
+  if (body.read) return sendScratch(socket, head, body.length, false)
+  return body.resident ? sendWithFile(socket, body, head) : sendScratch(socket, head, 0, body.length > 0)
 }
 
 /** What is left in the scratch buffer. */
