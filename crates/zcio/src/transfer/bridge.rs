@@ -148,8 +148,9 @@ impl<K: Kernel> Task<K> for Bridge<K> {
         for direction in &mut self.directions {
             direction.turn(plumbing, patience);
         }
-        let has_moved = self.moved() > before;
-        if let Some(idleness) = self.idleness.as_deref_mut().filter(|_| has_moved) {
+        if self.moved() > before
+            && let Some(idleness) = &mut self.idleness
+        {
             idleness.active = Instant::now();
         }
         if self.has_failed() || self.is_over() {
