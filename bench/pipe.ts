@@ -12,8 +12,8 @@ import type { Take } from './helpers/sewer.js'
 import type { Options } from './options.js'
 
 const PIECE = 256 * KiB
-/** Given to the pipe for each second of a run. */
-const BYTES = 1024 * MiB
+/** Given to the pipe for each second of a run: what is copied takes about that long. */
+const BYTES = 4096 * MiB
 /** So many that what the kernel counts by its ticks is exact to some percent. */
 const ROUNDS = 500_000
 
