@@ -89,7 +89,7 @@ export function reserve(stream: Writable, onEnd?: () => void): void {
   const own: Ending = stream
   lent.set(stream, undefined)
   if (onEnd !== undefined) onEnds.set(stream, onEnd)
-  // The same function for all: those of its own would be a quarter of what an idle bridge holds.
+  // The same function for all: a closure of its own each idle bridge would keep.
   own.end = keepEnd
 }
 
