@@ -324,8 +324,8 @@ export declare function readNow(file: Descriptor, buffer: Buffer, position: numb
 export declare function send(socket: Descriptor, bytes: Buffer, from: number, to: number, more: boolean): number
 
 /**
- * A head, and once all of it has gone, one `sendfile(2)` of a range that
- * `openFile` has found in memory. Returns the bytes of both; negative: errno, and nothing has gone.
+ * A head, and once all of it has gone, one `sendfile(2)` of a range that `openFile` has found in memory, to a
+ * nonblocking stream socket. Returns the bytes of both; negative: errno, and nothing has gone.
  */
 export declare function sendThenFile(socket: Descriptor, head: Buffer, from: number, to: number, file: Descriptor, start: number, count: number): number
 

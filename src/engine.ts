@@ -203,18 +203,16 @@ export function fanOut(job: FanOutJob, onLeave: (sink: number) => void): FanOutR
     }
     awaitEnd(id + 1 + sink, { settle })
   })
-  const shutDown = (end: number): void => {
-    running.shutDown(id, end)
-  }
-  const accepted = sinks.map(() => 0)
-  const bytesOf = (sink: number): number =>
-    (accepted[sink] = Math.max(accepted[sink] ?? 0, running.bytesOf(id, sink)))
-  const run = follow(running, id, () => {
-    sinks.forEach((_, sink) => {
-      settled(id + 1 + sink)
-    })
+  const ended = new Promise<Outcome>((resolve) => {
+    const settle = (outcome: Outcome): void => {
+      sinks.forEach((_, sink) => {
+        settled(id + 1 + sink)
+      })
+      resolve(outcome)
+    }
+    awaitEnd(id, { settle })
   })
-  return Object.assign(run, { bytesOf, shutDown })
+  return follow(running, id, ended, sinks.length)
 }
 
 function native(): NativeEngine {
@@ -222,27 +220,22 @@ function native(): NativeEngine {
   return engine
 }
 
-function follow(
-  running: NativeEngine,
-  id: number,
-  onEnd: () => void,
-): Omit<FanOutRun, 'bytesOf' | 'shutDown'> {
-  const ended = new Promise<Outcome>((resolve) => {
-    const settle = (outcome: Outcome): void => {
-      onEnd()
-      resolve(outcome)
-    }
-    awaitEnd(id, { settle })
-  })
+/** What is over tells no bytes any more: then those that were told last. */
+function follow(running: NativeEngine, id: number, ended: Promise<Outcome>, sinks: number): FanOutRun {
   let bytes = 0
+  const accepted = new Array<number>(sinks).fill(0)
   return {
     ended,
     bytes: () => (bytes = Math.max(bytes, running.bytes(id, 0))),
+    bytesOf: (sink) => (accepted[sink] = Math.max(accepted[sink] ?? 0, running.bytesOf(id, sink))),
     cancel: () => {
       running.cancel(id)
     },
     hangUp: (side) => {
       running.hangUp(id, side === 'sink')
+    },
+    shutDown: (end) => {
+      running.shutDown(id, end)
     },
   }
 }

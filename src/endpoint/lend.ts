@@ -124,7 +124,7 @@ export async function lendDuplex(
   if ('refused' in source) return source
   try {
     const sink = await lendSocket(socket, signal)
-    if (!('refused' in sink)) return new BothHalves(source, socket)
+    if (!('refused' in sink)) return new BothHalves(socket, source, sink)
     source.giveBack?.(source.head)
     return sink
   } catch (error) {
@@ -133,20 +133,26 @@ export async function lendDuplex(
 }
 
 class BothHalves implements LentDuplex {
-  readonly fd: number
   readonly socket: Socket
-  readonly head: Buffer
   readonly #source: LentSource
+  readonly #sink: LentSink
 
-  constructor(source: LentSource, socket: Socket) {
-    this.fd = source.fd
+  constructor(socket: Socket, source: LentSource, sink: LentSink) {
     this.socket = socket
-    this.head = source.head ?? NO_HEAD
     this.#source = source
+    this.#sink = sink
+  }
+
+  get fd(): number {
+    return this.#source.fd
+  }
+
+  get head(): Buffer {
+    return this.#source.head ?? NO_HEAD
   }
 
   giveBack(residual?: Buffer): boolean {
-    release(this.socket)
+    this.#sink.release()
     return this.#source.giveBack?.(residual) ?? false
   }
 }

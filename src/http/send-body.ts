@@ -131,7 +131,7 @@ function unsent(head: string, body: Body, sent: number): Buffer | undefined {
 
 /** Sends the head and what follows it in the scratch buffer; returns the bytes that the socket took. */
 function sendScratch(socket: Socket, head: string, length: number, more: boolean): number {
-  const from = writeHead(head)
+  const from = putHead(head)
   const to = BODY + length
   // An error is met again by Node, which can tell it.
   return from === to ? 0 : Math.max(0, binding().send(descriptorOf(socket), scratch, from, to, more))
@@ -139,7 +139,7 @@ function sendScratch(socket: Socket, head: string, length: number, more: boolean
 
 /** Sends the head, then the file; returns the bytes of both. */
 function sendWithFile(socket: Socket, { fd, start, length }: Body, head: string): number {
-  const from = writeHead(head)
+  const from = putHead(head)
   // An error is met again by Node, or by the engine.
   const sent = quietBinding().sendThenFile(descriptorOf(socket), scratch, from, BODY, fd, start, length)
   countBytes('sendfile', Math.max(0, sent - head.length))
@@ -147,7 +147,7 @@ function sendWithFile(socket: Socket, { fd, start, length }: Body, head: string)
 }
 
 /** Puts the head before the body. */
-function writeHead(head: string): number {
+function putHead(head: string): number {
   const from = BODY - head.length
   scratch.write(head, from, 'latin1')
   return from

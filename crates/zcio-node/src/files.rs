@@ -94,8 +94,8 @@ pub fn send(socket: Descriptor, bytes: BufferSlice, from: u32, to: u32, more: bo
     count_or_errno(sys::send(socket, &bytes[from as usize..to as usize], flags))
 }
 
-/// A head, and once all of it has gone, one `sendfile(2)` of a range that
-/// `openFile` has found in memory. Returns the bytes of both; negative: errno, and nothing has gone.
+/// A head, and once all of it has gone, one `sendfile(2)` of a range that `openFile` has found in memory, to a
+/// nonblocking stream socket. Returns the bytes of both; negative: errno, and nothing has gone.
 #[napi]
 pub fn send_then_file(
     socket: Descriptor,

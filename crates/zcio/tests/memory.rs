@@ -52,7 +52,6 @@ fn an_idle_bridge_takes_less_than_a_kibibyte() {
     let before = settled();
     (1..).take(BRIDGES - 1).for_each(&mut join);
     let each = (settled() - before) / (BRIDGES - 1) + PIECES * PIECE;
-
     assert!(each <= 1024, "{each} bytes");
 }
 
