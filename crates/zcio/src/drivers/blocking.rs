@@ -1,18 +1,19 @@
 //! Drives one task to its end on the calling thread.
 
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::endpoint::Endpoint;
 use crate::kernel::Linux;
 use crate::pool::Plumbing;
-use crate::sys::{self, Events, Fd, PollFd, Quiet};
+use crate::sys::{Fd, Quiet};
 use crate::transfer::{
     Bridge, BridgeEnding, Cause, Ending, Failure, FanOut, FanOutEnding, FanOutRequest, Patience, Request,
     Side, Task, Transfer, Turn,
 };
 
 use super::take_turn;
+use super::vigil::Vigil;
 
 /// Moves everything from `source`, from where it stands, to `sink`, by the best means the kernel offers, and
 /// returns when the last byte is accepted. Neither descriptor is closed, nor are its flags changed.
@@ -66,34 +67,19 @@ pub(super) fn refused((cause, end): (Cause, Option<usize>)) -> Failure {
 /// Gives a task its turns until it ends, waiting with `poll(2)` for the ends it names whenever it cannot go on.
 pub fn drive<'fd, T: Task<Linux<'fd>>>(mut task: T) -> T::Ending {
     let plumbing = Plumbing::default();
+    let mut vigil = Vigil::default();
     let _quiet = Quiet::begin();
     loop {
         match take_turn(&mut task, &plumbing, Patience::Disk) {
             Turn::Again | Turn::Disk => {}
             Turn::Wait => {
-                if let Err(errno) = wait(&mut task) {
+                if let Err(errno) = vigil.wait(&mut task) {
                     return task.give_up(&plumbing, Cause::System { errno, call: "poll" }, None);
                 }
             }
             Turn::End(ending) => return ending,
         }
     }
-}
-
-/// Waits until an end that the task waits for is ready, or its deadline has passed, and tells it which.
-fn wait<'fd, T: Task<Linux<'fd>>>(task: &mut T) -> sys::Result<()> {
-    let ends: Vec<usize> = (0..task.ends()).filter(|end| task.waits_for(*end)).collect();
-    let timeout = task.deadline().map(|at| at.saturating_duration_since(Instant::now()));
-    let asked = |end: &usize| PollFd::new(task.handle_of(*end).as_fd(), task.interest(*end));
-    let mut polled: Vec<PollFd<'_>> = ends.iter().map(asked).collect();
-    sys::poll(&mut polled, timeout)?;
-    let found: Vec<Events> = polled.iter().map(PollFd::events).collect();
-    for (end, events) in ends.into_iter().zip(found) {
-        if !events.is_empty() {
-            task.notice(end, events);
-        }
-    }
-    Ok(())
 }
 
 fn endpoint(fd: &impl AsFd, side: Side) -> Result<Endpoint<Fd<'_>>, Failure> {

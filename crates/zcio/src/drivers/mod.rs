@@ -10,6 +10,7 @@ pub mod inline;
 pub mod reactor;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+mod vigil;
 
 use crate::kernel::Linux;
 use crate::pool::Plumbing;
