@@ -65,6 +65,26 @@ pub(super) fn refused((cause, end): (Cause, Option<usize>)) -> Failure {
 }
 
 /// Gives a task its turns until it ends, waiting with `poll(2)` for the ends it names whenever it cannot go on.
+///
+/// What is known about pipes and sockets holds for as long as they are open, so many short transfers need ask but once:
+///
+/// ```
+/// use std::os::fd::AsFd;
+/// use std::sync::Arc;
+/// use zcio::{Endpoint, Facts, Request, Transfer, drivers::blocking::drive};
+/// # let (source, peer) = std::io::pipe()?;
+/// # let (sink, other) = std::os::unix::net::UnixStream::pair()?;
+/// # std::io::Write::write_all(&mut &peer, b"four bytes each.")?;
+///
+/// let known = (Arc::new(Facts::of(&source)?), Arc::new(Facts::of(&sink)?));
+/// for _ in 0..4 {
+///     let from = Endpoint::new(source.as_fd(), known.0.clone());
+///     let to = Endpoint::new(sink.as_fd(), known.1.clone());
+///     let four = Request { length: Some(4), ..Request::default() };
+///     assert_eq!(drive(Transfer::new(from, to, four)?)?.bytes, 4);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn drive<'fd, T: Task<Linux<'fd>>>(mut task: T) -> T::Ending {
     let plumbing = Plumbing::default();
     let mut vigil = Vigil::default();
