@@ -28,8 +28,8 @@ export type SinkKind =
   | { kind: 'response'; res: ServerResponse }
   | { kind: 'stream'; stream: Writable }
 
-const SOURCES = 'a descriptor, a FileHandle, an object with an fd, or a readable stream'
-const SINKS = 'a descriptor, a FileHandle, an object with an fd, or a writable stream'
+const SOURCES = 'a descriptor, a FileHandle, an object with an fd (of a pipe: pipe.reader), or a readable stream'
+const SINKS = 'a descriptor, a FileHandle, an object with an fd (of a pipe: pipe.writer), or a writable stream'
 
 export function classifySource(source: unknown): SourceKind {
   if (source instanceof ReadStream) return { kind: 'file', stream: source }
