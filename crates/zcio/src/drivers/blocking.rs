@@ -1,12 +1,12 @@
 //! Drives one task to its end on the calling thread.
 
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::endpoint::Endpoint;
 use crate::kernel::Linux;
 use crate::pool::Plumbing;
-use crate::sys::{Fd, Quiet};
+use crate::sys::{self, Events, Fd, PollFd, Quiet};
 use crate::transfer::{
     Bridge, BridgeEnding, Cause, Ending, Failure, FanOut, FanOutEnding, FanOutRequest, Patience, Request,
     Side, Task, Transfer, Turn,
@@ -93,13 +93,29 @@ pub fn drive<'fd, T: Task<Linux<'fd>>>(mut task: T) -> T::Ending {
         match take_turn(&mut task, &plumbing, Patience::Disk) {
             Turn::Again | Turn::Disk => {}
             Turn::Wait => {
-                if let Err(errno) = vigil.wait(&mut task) {
+                if let Err(errno) = wait(&mut vigil, &mut task) {
                     return task.give_up(&plumbing, Cause::System { errno, call: "poll" }, None);
                 }
             }
             Turn::End(ending) => return ending,
         }
     }
+}
+
+/// Waits until an end that the task waits for is ready, or its deadline has passed, and tells it which.
+fn wait<'fd, T: Task<Linux<'fd>>>(vigil: &mut Vigil, task: &mut T) -> sys::Result<()> {
+    let ends: Vec<usize> = (0..task.ends()).filter(|end| task.waits_for(*end)).collect();
+    let timeout = task.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+    let asked = |end: &usize| PollFd::new(task.handle_of(*end).as_fd(), task.interest(*end));
+    let mut polled: Vec<PollFd<'_>> = ends.iter().map(asked).collect();
+    vigil.wait(timeout, |timeout| sys::poll(&mut polled, timeout))?;
+    let found: Vec<Events> = polled.iter().map(PollFd::events).collect();
+    for (end, events) in ends.into_iter().zip(found) {
+        if !events.is_empty() {
+            task.notice(end, events);
+        }
+    }
+    Ok(())
 }
 
 fn endpoint(fd: &impl AsFd, side: Side) -> Result<Endpoint<Fd<'_>>, Failure> {
