@@ -104,9 +104,9 @@ pub fn drive<'fd, T: Task<Linux<'fd>>>(mut task: T) -> T::Ending {
 
 /// Waits until an end that the task waits for is ready, or its deadline has passed, and tells it which.
 fn wait<'fd, T: Task<Linux<'fd>>>(vigil: &mut Vigil, task: &mut T) -> sys::Result<()> {
-    let ends: Vec<usize> = (0..task.ends()).filter(|end| task.waits_for(*end)).collect();
+    let ends: Vec<usize> = (0..task.ends()).filter(|end| !task.waits_for(*end).is_empty()).collect();
     let timeout = task.deadline().map(|at| at.saturating_duration_since(Instant::now()));
-    let asked = |end: &usize| PollFd::new(task.handle_of(*end).as_fd(), task.interest(*end));
+    let asked = |end: &usize| PollFd::new(task.handle_of(*end).as_fd(), task.waits_for(*end));
     let mut polled: Vec<PollFd<'_>> = ends.iter().map(asked).collect();
     vigil.wait(timeout, |timeout| sys::poll(&mut polled, timeout))?;
     let found: Vec<Events> = polled.iter().map(PollFd::events).collect();

@@ -120,13 +120,22 @@ impl<K: Kernel> Direction<K> {
         };
     }
 
+    /// What it waits for there, or nothing.
+    fn waits_for(&self, at: Side) -> Interest {
+        if matches!(self.state, State::Waiting(side) if side == at) {
+            at.interest()
+        } else {
+            Interest::empty()
+        }
+    }
+
     /// An end was heard of: whether that is what this direction waits for, it knows.
     fn notice(&mut self, at: Side, events: Events) {
         let ready = match at {
             Side::Source => events.readable(),
             Side::Sink => events.writable(),
         };
-        if ready && matches!(self.state, State::Waiting(side) if side == at) {
+        if ready && !self.waits_for(at).is_empty() {
             self.state = State::Ready;
         }
     }
@@ -199,12 +208,11 @@ impl<K: Kernel> Task<K> for Bridge<K> {
         Interest::READABLE | Interest::WRITABLE
     }
 
-    fn waits_for(&self, end: usize) -> bool {
+    /// Not for what only the other direction can use: room in a socket that is read from is there all the time.
+    fn waits_for(&self, end: usize) -> Interest {
         let [a_to_b, b_to_a] = &self.directions;
-        let waits =
-            |direction: &Direction<K>, at| matches!(direction.state, State::Waiting(side) if side == at);
         let (reads, writes) = if end == 0 { (a_to_b, b_to_a) } else { (b_to_a, a_to_b) };
-        waits(reads, Side::Source) || waits(writes, Side::Sink)
+        reads.waits_for(Side::Source) | writes.waits_for(Side::Sink)
     }
 
     fn notice(&mut self, end: usize, events: Events) {

@@ -11,6 +11,7 @@ use crate::pool::Plumbing;
 use crate::sys::{self, Errno, Events, Fd, Interest, SpliceFlags};
 
 use super::outcome::{Cause, Failure, Patience, Side, may_raise};
+use super::task::side;
 use super::{Task, Turn, residency};
 
 /// A system call that moves bytes from a source to a sink, and its arguments. An offset of `None` is the
@@ -238,7 +239,7 @@ impl<'fd> Task<Linux<'fd>> for Call<'fd> {
     }
 
     fn give_up(&mut self, _: &Plumbing<Linux<'fd>>, cause: Cause, end: Option<usize>) -> Self::Ending {
-        Err(Failure::early(cause, end.map(|end| if end == 0 { Side::Source } else { Side::Sink })))
+        Err(Failure::early(cause, end.map(side)))
     }
 
     fn blame_cancel(ending: &mut Self::Ending) {
@@ -265,11 +266,11 @@ impl<'fd> Task<Linux<'fd>> for Call<'fd> {
     }
 
     fn interest(&self, end: usize) -> Interest {
-        if end == 0 { Interest::READABLE } else { Interest::WRITABLE }
+        side(end).interest()
     }
 
-    fn waits_for(&self, end: usize) -> bool {
-        self.waiting == Some(if end == 0 { Side::Source } else { Side::Sink })
+    fn waits_for(&self, end: usize) -> Interest {
+        if self.waiting == Some(side(end)) { self.interest(end) } else { Interest::empty() }
     }
 
     fn progress(&self) -> [u64; 2] {

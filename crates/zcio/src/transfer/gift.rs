@@ -37,12 +37,8 @@ impl<'fd> Gift<'fd> {
     /// Gives nothing: it ends as soon as the pipe can be read or written, which its next reader or writer may undo.
     #[must_use]
     pub fn of_nothing(pipe: Endpoint<Fd<'fd>>, side: Side) -> Self {
-        let interest = match side {
-            Side::Source => Interest::READABLE,
-            Side::Sink => Interest::WRITABLE,
-        };
         let (pages, flags) = (Vec::new(), SpliceFlags::empty());
-        Self { pipe, interest, pages, flags, given: 0, waiting: false }
+        Self { pipe, interest: side.interest(), pages, flags, given: 0, waiting: false }
     }
 
     /// Makes it independent of the descriptor it has borrowed, by duplicating it.
@@ -136,8 +132,8 @@ impl<'fd> Task<Linux<'fd>> for Gift<'fd> {
         self.interest
     }
 
-    fn waits_for(&self, _end: usize) -> bool {
-        self.waiting
+    fn waits_for(&self, _end: usize) -> Interest {
+        if self.waiting { self.interest } else { Interest::empty() }
     }
 
     fn progress(&self) -> [u64; 2] {

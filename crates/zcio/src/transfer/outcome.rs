@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::endpoint::Refusal;
 pub use crate::mechanism::Mechanism;
-use crate::sys::{self, Errno};
+use crate::sys::{self, Errno, Interest};
 
 /// An end of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,6 +22,15 @@ impl Side {
         match self {
             Self::Source => "source",
             Self::Sink => "sink",
+        }
+    }
+
+    /// What is waited for there.
+    #[must_use]
+    pub const fn interest(self) -> Interest {
+        match self {
+            Self::Source => Interest::READABLE,
+            Self::Sink => Interest::WRITABLE,
         }
     }
 }

@@ -59,8 +59,8 @@ pub trait Task<K: Kernel> {
     /// What it ever waits for there: to read a source, to write a sink, or both.
     fn interest(&self, end: usize) -> Interest;
 
-    /// Whether it waits for this end now.
-    fn waits_for(&self, end: usize) -> bool;
+    /// What it waits for there now; empty: for nothing.
+    fn waits_for(&self, end: usize) -> Interest;
 
     /// Tells it that something has happened at an end.
     fn notice(&mut self, _end: usize, _events: Events) {}
@@ -129,14 +129,11 @@ impl<K: Kernel> Task<K> for Transfer<K> {
     }
 
     fn interest(&self, end: usize) -> Interest {
-        match side(end) {
-            Side::Source => Interest::READABLE,
-            Side::Sink => Interest::WRITABLE,
-        }
+        side(end).interest()
     }
 
-    fn waits_for(&self, end: usize) -> bool {
-        self.waiting == Some(side(end))
+    fn waits_for(&self, end: usize) -> Interest {
+        if self.waiting == Some(side(end)) { self.interest(end) } else { Interest::empty() }
     }
 
     fn progress(&self) -> [u64; 2] {
@@ -145,6 +142,6 @@ impl<K: Kernel> Task<K> for Transfer<K> {
 }
 
 /// The source of a transfer is its end 0, the sink its end 1.
-const fn side(end: usize) -> Side {
+pub(super) const fn side(end: usize) -> Side {
     if end == 0 { Side::Source } else { Side::Sink }
 }

@@ -12,6 +12,8 @@ use std::process::Command;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike};
 use zcio::sys::{self, OpenFlags};
 use zcio::{Fallback, Outcome};
 
@@ -100,6 +102,24 @@ pub fn exchange(socket: &UnixStream, content: Vec<u8>) -> JoinHandle<Vec<u8>> {
 /// Fills a nonblocking sink until it takes no more.
 pub fn fill(sink: impl AsFd) {
     while sys::write(&sink, &[b'x'; 4096]).is_ok() {}
+}
+
+/// How long it is watched; a loop would burn all of it.
+const WATCHED: Duration = Duration::from_millis(300);
+
+/// A tenth of that is far more than a few wake-ups cost, and far less than a loop does.
+#[track_caller]
+pub fn assert_idle(what: &str) {
+    thread::sleep(Duration::from_millis(50));
+    let before = cpu_time();
+    thread::sleep(WATCHED);
+    let burned = Duration::from_micros((cpu_time() - before).num_microseconds().unsigned_abs());
+    assert!(burned < WATCHED / 10, "{what}: {burned:?} of CPU in {WATCHED:?}");
+}
+
+fn cpu_time() -> TimeVal {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).unwrap();
+    usage.user_time() + usage.system_time()
 }
 
 /// Compares without printing megabytes.

@@ -1,36 +1,16 @@
 //! A transfer that cannot go on costs nothing: it neither spins nor fills memory, and goes on when it can.
 
 use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::thread;
-use std::time::Duration;
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::{TimeVal, TimeValLike};
 use zcio::sys::{self, Errno};
 use zcio::{Cause, Request, Side, Transfer, transfer};
 
-use crate::common::{assert_same, bytes, file, file_elsewhere, fill, in_child, receive, tcp};
+use crate::common::{assert_idle, assert_same, bytes, file, file_elsewhere, fill, in_child, receive, tcp};
 use crate::{end, socket, start, start_with, submit};
 
 const MIB: usize = 1 << 20;
-
-/// How long it is watched; a loop would burn all of it.
-const WATCHED: Duration = Duration::from_millis(300);
-
-/// A tenth of that is far more than a few wake-ups cost, and far less than a loop does.
-#[track_caller]
-fn assert_idle(what: &str) {
-    thread::sleep(Duration::from_millis(50));
-    let before = cpu_time();
-    thread::sleep(WATCHED);
-    let burned = Duration::from_micros((cpu_time() - before).num_microseconds().unsigned_abs());
-    assert!(burned < WATCHED / 10, "{what}: {burned:?} of CPU in {WATCHED:?}");
-}
-
-fn cpu_time() -> TimeVal {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).unwrap();
-    usage.user_time() + usage.system_time()
-}
 
 #[test]
 fn a_full_sink_is_waited_for_without_spinning() {
@@ -106,6 +86,24 @@ fn the_blocking_driver_does_not_spin_either() {
         drop(writer);
         assert_eq!((sender.join().unwrap().bytes, relay.join().unwrap().bytes), (4 * MIB as u64, 0));
         assert_same(&received.join().unwrap(), &bytes(4 * MIB));
+    });
+}
+
+/// Both its sockets have room all the time, and one its peer's end, which is no reason to look at either.
+#[test]
+fn a_bridge_on_its_own_thread_does_not_spin() {
+    in_child("waiting::a_bridge_on_its_own_thread_does_not_spin", || {
+        let ((a, mut left), (b, mut right)) = (socket(), socket());
+        let joined = thread::spawn(move || zcio::bridge(&a, &b, None).unwrap());
+        assert_idle("a bridge of which nobody wants anything");
+        left.shutdown(Shutdown::Write).unwrap();
+        right.set_nonblocking(true).unwrap();
+        fill(&right);
+        assert_idle("one whose one peer has ended, and does not read");
+        right.shutdown(Shutdown::Write).unwrap();
+        left.read_to_end(&mut Vec::new()).unwrap();
+        let ending = joined.join().unwrap();
+        assert_eq!((ending.a_to_b.unwrap().bytes, right.read(&mut [0]).unwrap()), (0, 0));
     });
 }
 

@@ -94,7 +94,8 @@ fn drive(
                 patience = Patience::Disk;
             }
             Turn::Wait => {
-                let waited: Vec<usize> = (0..fan_out.ends()).filter(|end| fan_out.waits_for(*end)).collect();
+                let waited: Vec<usize> =
+                    (0..fan_out.ends()).filter(|end| !fan_out.waits_for(*end).is_empty()).collect();
                 prop_assert!(!waited.is_empty(), "waits for nothing");
                 for end in waited {
                     fan_out.notice(end, Events::all());

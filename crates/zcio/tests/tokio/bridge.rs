@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use zcio::sys::Errno;
 use zcio::{BridgeEnding, Cause, Failure, Mechanism, Side};
 
-use crate::common::{assert_same, bytes, exchange, file, in_child};
+use crate::common::{assert_idle, assert_same, bytes, exchange, file, fill, in_child};
 use crate::{background, ends, runtime, runtimes, socket};
 
 /// The two peers of a bridge.
@@ -102,6 +102,22 @@ fn a_fast_peer_waits_for_a_slow_one() {
     assert_same(&received, &content);
     drop((right, flooding.join().unwrap()));
     assert!(runtime.block_on(ends(joined.bridge)).unwrap().unwrap().failure().is_none());
+}
+
+/// Its end stays to be read, while it is waited for with what it has yet to take.
+#[test]
+fn a_peer_that_has_ended_and_does_not_read_is_waited_for_without_spinning() {
+    in_child("bridge::a_peer_that_has_ended_and_does_not_read_is_waited_for_without_spinning", || {
+        let runtime = background();
+        let mut joined = join(&runtime, None);
+        joined.left.shutdown(Shutdown::Write).unwrap();
+        joined.right.set_nonblocking(true).unwrap();
+        fill(&joined.right);
+        assert_idle("a bridge with a peer that has ended and does not read");
+        joined.right.shutdown(Shutdown::Write).unwrap();
+        joined.left.read_to_end(&mut Vec::new()).unwrap();
+        assert_eq!(runtime.block_on(ends(joined.bridge)).unwrap().unwrap().a_to_b.unwrap().bytes, 0);
+    });
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl Task<Linux<'static>> for Observed {
         self.transfer.interest(end)
     }
 
-    fn waits_for(&self, end: usize) -> bool {
+    fn waits_for(&self, end: usize) -> Interest {
         self.transfer.waits_for(end)
     }
 

@@ -234,7 +234,7 @@ impl EventLoop {
             job.watched = (0..job.work.ends()).map(|_| Watched::No).collect();
         }
         for end in 0..job.work.ends() {
-            if matches!(job.watched[end], Watched::No) && job.work.waits_for(end) {
+            if matches!(job.watched[end], Watched::No) && !job.work.waits_for(end).is_empty() {
                 job.watched[end] = self.register(job, end).map_err(|errno| (errno, end))?;
             }
         }

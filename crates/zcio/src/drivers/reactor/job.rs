@@ -99,7 +99,7 @@ pub(super) trait Work: Send {
     fn ends(&self) -> usize;
     fn handle_of(&self, end: usize) -> &Fd<'static>;
     fn interest(&self, end: usize) -> Interest;
-    fn waits_for(&self, end: usize) -> bool;
+    fn waits_for(&self, end: usize) -> Interest;
     fn notice(&mut self, end: usize, events: Events);
     fn deadline(&self) -> Option<Instant>;
     fn progress(&self) -> [u64; 2];
@@ -148,7 +148,7 @@ where
         self.task.interest(end)
     }
 
-    fn waits_for(&self, end: usize) -> bool {
+    fn waits_for(&self, end: usize) -> Interest {
         self.task.waits_for(end)
     }
 

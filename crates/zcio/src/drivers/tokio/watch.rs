@@ -41,7 +41,8 @@ impl Watch {
         let mut any = self.poll_timer(task.deadline(), context).is_ready();
         self.ends.resize_with(task.ends(), || None);
         for (number, end) in self.ends.iter_mut().enumerate() {
-            if !task.waits_for(number) {
+            let wanted = task.waits_for(number);
+            if wanted.is_empty() {
                 continue;
             }
             let watched = match end {
@@ -51,7 +52,7 @@ impl Watch {
                     Err(cause) => return Poll::Ready(Err((cause, Some(number)))),
                 },
             };
-            match watched.poll(task.interest(number), context) {
+            match watched.poll(wanted, context) {
                 Ok(events) if events.is_empty() => {}
                 Ok(events) => {
                     task.notice(number, events);

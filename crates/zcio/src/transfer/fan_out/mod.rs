@@ -22,6 +22,7 @@ use super::buffered::Carry;
 use super::flow::{self, Move};
 use super::outcome::{Cause, Mechanism, Patience};
 use super::route::{self, Fan};
+use super::task::side;
 use super::{Task, Turn};
 
 use branch::{Branch, State};
@@ -239,11 +240,13 @@ impl<K: Kernel> Task<K> for FanOut<K> {
     }
 
     fn interest(&self, end: usize) -> Interest {
-        if end == 0 { Interest::READABLE } else { Interest::WRITABLE }
+        side(end).interest()
     }
 
-    fn waits_for(&self, end: usize) -> bool {
-        if end == 0 { self.waits_for_source } else { self.branches[end - 1].state == State::Waiting }
+    fn waits_for(&self, end: usize) -> Interest {
+        let waits =
+            if end == 0 { self.waits_for_source } else { self.branches[end - 1].state == State::Waiting };
+        if waits { self.interest(end) } else { Interest::empty() }
     }
 
     fn notice(&mut self, end: usize, events: Events) {
