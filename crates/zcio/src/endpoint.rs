@@ -61,6 +61,8 @@ pub struct Facts {
     pub append: bool,
     /// `O_DIRECT`: the page cache is bypassed, so there are no pages to pass by reference.
     pub direct: bool,
+    /// The master's side of a terminal, which tells by `EIO` that the other has been closed: pty(7).
+    pub is_terminal_master: bool,
     /// Size in bytes when asked; 0 for everything without one, and for the files of /proc.
     pub size: u64,
     /// Where a regular file's position was when asked; 0 for everything else.
@@ -152,6 +154,7 @@ impl Facts {
             nonblocking: true,
             append: false,
             direct: false,
+            is_terminal_master: false,
             size: 0,
             position: 0,
             identity: Identity { device: 0, inode: 0, modified: (0, 0) },
@@ -173,11 +176,20 @@ impl Facts {
             nonblocking: flags.contains(StatusFlags::NONBLOCK),
             append: flags.contains(StatusFlags::APPEND),
             direct: kind == Kind::File && flags.contains(StatusFlags::DIRECT),
+            is_terminal_master: kind == Kind::CharDevice && stat.special_device == PTMX,
             size: stat.size,
             position: 0,
             identity: Identity { device: stat.device, inode: stat.inode, modified: stat.modified },
             switched_off: Mechanisms::NONE,
         }
+    }
+
+    /// Whether both are the same file, or the ends of the same pipe. Of sockets nobody asks: one that talks to itself is
+    /// an echo.
+    #[must_use]
+    pub fn is_one_with(&self, other: &Self) -> bool {
+        let same = self.kind == other.kind && self.identity.is_same_file(&other.identity);
+        same && matches!(self.kind, Kind::File | Kind::Pipe)
     }
 
     /// Whether a call on it can wait for longer than a disk takes.
@@ -186,6 +198,9 @@ impl Facts {
         self.kind != Kind::File && !self.nonblocking
     }
 }
+
+/// 5:2, the device of all masters.
+const PTMX: u64 = 0x502;
 
 fn kind_of(fd: impl AsFd, stat: &Stat) -> Result<Kind, Refusal> {
     match stat.file_type() {

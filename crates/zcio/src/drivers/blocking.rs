@@ -45,7 +45,7 @@ pub fn bridge(a: &impl AsFd, b: &impl AsFd, idle_timeout: Option<Duration>) -> R
 }
 
 /// Gives all of `source` to each of `sinks`: by `tee(2)`, or read once where that is cheaper. The slowest sink sets the
-/// pace.
+/// pace; none holds up the others, except a blocking pipe that cannot be [opened anew](Endpoint::unblocked).
 ///
 /// # Errors
 /// Of ends that cannot be such; how it went is in the [`FanOutEnding`].
@@ -55,7 +55,8 @@ pub fn fan_out(
     request: FanOutRequest,
 ) -> Result<FanOutEnding, Failure> {
     let source = endpoint(source, Side::Source)?;
-    let sinks: Result<Vec<_>, _> = sinks.iter().map(|sink| endpoint(sink, Side::Sink)).collect();
+    let sinks = sinks.iter().map(|sink| endpoint(sink, Side::Sink).map(Endpoint::unblocked));
+    let sinks: Result<Vec<_>, _> = sinks.collect();
     Ok(drive(FanOut::new(source, sinks?, request).map_err(refused)?))
 }
 

@@ -41,7 +41,8 @@ impl SpliceFlags {
 /// Moves up to `length` bytes from `source` to `sink`, at least one of which is a pipe.
 ///
 /// 0 is the end of the source: end of file, every writer gone, the peer's FIN. It is also the
-/// answer to a `length` of 0, to which Linux does not even look at the descriptors.
+/// answer to a `length` of 0, to which Linux does not even look at the descriptors, and, as is
+/// `EAGAIN`, to an urgent byte of TCP: only [`receive`](super::receive) goes past that.
 ///
 /// - `EAGAIN` does not say which side: no data, or no free slot in the pipe. A pipe counts slots,
 ///   not bytes: 16 splices of one byte fill 64 KiB. Fill an empty pipe only and it can only be the

@@ -116,8 +116,7 @@ pub fn fill<K: Kernel>(
         Ok(0) => Move::End,
         Ok(_) => Move::Taken,
         Err(Errno::AGAIN) => Move::Blocked(Side::Source),
-        // How the master of a terminal tells that its other side has been closed.
-        Err(Errno::IO) if source.facts.kind == Kind::CharDevice => Move::End,
+        Err(Errno::IO) if source.facts.is_terminal_master => Move::End,
         Err(errno) => Move::Failed(Some(Side::Source), errno, "read"),
     }
 }

@@ -8,8 +8,9 @@
 use crate::endpoint::{Endpoint, Facts, Kind};
 use crate::kernel::Linux;
 use crate::pool::Plumbing;
-use crate::sys::{self, Errno, Events, Fd, Interest, SpliceFlags};
+use crate::sys::{self, Errno, Fd, Interest, SpliceFlags};
 
+use super::flow::{self, Move};
 use super::outcome::{Cause, Failure, Patience, Side, may_raise};
 use super::task::side;
 use super::{Task, Turn, residency};
@@ -143,7 +144,7 @@ impl<'fd> Call<'fd> {
             return Turn::Disk;
         }
         match self.make(if at_once { AT_ONCE } else { usize::MAX }) {
-            Ok(0) if self.is_not_yet_open() => self.wait(Side::Source),
+            Ok(0) if self.operation.length() > 0 && self.source.facts.kind == Kind::Pipe => self.find_end(),
             Err(Errno::AGAIN) => self.find_who_is_not_ready(),
             Ok(moved) => Turn::End(Ok(moved)),
             Err(errno) => Turn::End(Err(self.failure(errno))),
@@ -188,11 +189,13 @@ impl<'fd> Call<'fd> {
         }
     }
 
-    /// A FIFO that nobody has opened for writing yet says «end» as well, but has not hung up.
-    fn is_not_yet_open(&self) -> bool {
-        self.operation.length() > 0
-            && self.source.facts.kind == Kind::Pipe
-            && !sys::readiness(&self.source.handle).contains(Events::HUP)
+    /// A pipe gave nothing: whether that is its end.
+    fn find_end(&mut self) -> Turn<Result<usize, Failure>> {
+        match flow::ended(&Linux::new(), &self.source, 0) {
+            Move::Blocked(side) => self.wait(side),
+            Move::Nothing => self.try_once_more(Ok(0)),
+            _ => Turn::End(Ok(0)),
+        }
     }
 
     /// `EAGAIN` does not say which end it is. If both say that they are ready, they may not agree with the call on
@@ -204,11 +207,12 @@ impl<'fd> Call<'fd> {
         if self.sink.facts.kind != Kind::File && !sys::readiness(&self.sink.handle).writable() {
             return self.wait(Side::Sink);
         }
+        self.try_once_more(Err(self.failure(Errno::AGAIN)))
+    }
+
+    fn try_once_more(&mut self, else_it_is: Result<usize, Failure>) -> Turn<Result<usize, Failure>> {
         self.idle_attempts += 1;
-        if self.idle_attempts < IDLE_ATTEMPTS {
-            return Turn::Again;
-        }
-        Turn::End(Err(self.failure(Errno::AGAIN)))
+        if self.idle_attempts < IDLE_ATTEMPTS { Turn::Again } else { Turn::End(else_it_is) }
     }
 
     fn wait(&mut self, side: Side) -> Turn<Result<usize, Failure>> {

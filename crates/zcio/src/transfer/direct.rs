@@ -6,19 +6,20 @@ use crate::sys::{Errno, Result};
 
 use super::flow::{Flow, Move};
 use super::outcome::Side;
-use super::route;
+use super::relay::PAST_MARK;
+use super::{buffered, route};
 
-/// Clones the whole source, once. The positions move as if the bytes had been copied.
+/// Clones the whole source into a sink that has no head yet. The positions move as if the bytes had been copied.
 pub fn reflink<K: Kernel>(kernel: &K, flow: &mut Flow<K>) -> Move {
     if flow.moved > 0 {
-        return Move::End;
+        return Move::Refused(Errno::INVAL);
     }
     // By its size and not just «all»: what has grown since would be more than was asked for and is counted.
     let size = flow.source.facts.size;
     match kernel.reflink(&flow.sink.handle, &flow.source.handle, size) {
         Ok(()) => flow
             .skip(kernel, size)
-            .map_or_else(|errno| Move::Failed(None, errno, "lseek"), |()| Move::Bytes(size)),
+            .map_or_else(|errno| Move::Failed(None, errno, "lseek"), |()| flow.end_after(size)),
         Err(errno) => failed(errno, "ioctl_ficlonerange"),
     }
 }
@@ -54,10 +55,14 @@ pub fn splice<K: Kernel>(kernel: &K, flow: &mut Flow<K>, most: u64) -> Move {
     let spliced =
         kernel.splice(&source.handle, source_offset.as_mut(), &sink.handle, sink.offset.as_mut(), length);
     match spliced {
+        // Or an urgent byte, which to receive leaves out.
+        Ok(0) if source.facts.kind == Kind::Socket => {
+            buffered::fill(kernel, (source, source_offset), &mut sink.carry, length.min(PAST_MARK))
+        }
         Ok(0) => flow.ended(kernel),
         Ok(bytes) => Move::Bytes(bytes as u64),
         Err(Errno::AGAIN) => blocked(kernel, flow),
-        Err(Errno::IO) if source.facts.kind == Kind::CharDevice => Move::End,
+        Err(Errno::IO) if source.facts.is_terminal_master => Move::End,
         Err(errno) if route::demotes(errno) => Move::Refused(errno),
         Err(Errno::PIPE) => Move::Failed(Some(Side::Sink), Errno::PIPE, "splice"),
         Err(errno) => Move::Failed(Some(blamed(flow)), errno, "splice"),

@@ -90,6 +90,12 @@ impl<K: Kernel> Flow<K> {
         }
     }
 
+    /// Bytes that are the last.
+    pub const fn end_after(&mut self, bytes: u64) -> Move {
+        self.remaining = Some(bytes);
+        Move::Bytes(bytes)
+    }
+
     /// What the source means that gave nothing.
     pub fn ended(&self, kernel: &K) -> Move {
         ended(kernel, &self.source, self.moved)
@@ -139,11 +145,15 @@ impl<K: Kernel> Flow<K> {
 }
 
 /// What a source means that gave nothing after so many bytes. A FIFO that nobody has opened for writing yet says «end»
-/// as well, but has not hung up.
+/// as well, but has not hung up; or has since, after somebody came, wrote and went.
 pub fn ended<K: Kernel>(kernel: &K, source: &Endpoint<K::Handle>, moved: u64) -> Move {
-    let is_fresh = moved == 0 && source.facts.kind == Kind::Pipe;
-    if is_fresh && !kernel.readiness(&source.handle).contains(Events::HUP) {
-        return Move::Blocked(Side::Source);
+    if moved > 0 || source.facts.kind != Kind::Pipe {
+        return Move::End;
     }
-    Move::End
+    let events = kernel.readiness(&source.handle);
+    match (events.contains(Events::HUP), events.contains(Events::IN)) {
+        (false, _) => Move::Blocked(Side::Source),
+        (true, true) => Move::Nothing,
+        (true, false) => Move::End,
+    }
 }

@@ -88,23 +88,59 @@ pub fn fill<K: Kernel>(
     if relay.fills >= BUSY {
         pipes.grow(kernel, &mut conduit);
     }
-    match kernel.splice(&source.handle, offset.as_mut(), &conduit.writer, None, length) {
-        Ok(bytes) if bytes > 0 => {
-            relay.fills = relay.fills.saturating_add(1);
-            relay.hold(conduit, bytes);
-            Move::Taken
-        }
-        empty => {
-            relay.fills = 0;
-            pipes.give_back(conduit);
-            match empty {
-                Ok(_) => Move::End,
-                Err(Errno::AGAIN) => Move::Blocked(Side::Source),
-                Err(Errno::IO) if source.facts.kind == Kind::CharDevice => Move::End,
-                Err(errno) if route::demotes(errno) => Move::Refused(errno),
-                Err(errno) => Move::Failed(Some(Side::Source), errno, "splice"),
+    let spliced = kernel.splice(&source.handle, offset.as_mut(), &conduit.writer, None, length);
+    if let Ok(bytes) = spliced
+        && bytes > 0
+    {
+        relay.fills = relay.fills.saturating_add(1);
+        relay.hold(conduit, bytes);
+        return Move::Taken;
+    }
+    relay.fills = 0;
+    let gave_nothing = matches!(spliced, Ok(_) | Err(Errno::AGAIN));
+    if gave_nothing && source.facts.kind == Kind::Socket {
+        return receive(plumbing, source, relay, (conduit, length));
+    }
+    pipes.give_back(conduit);
+    match spliced {
+        Ok(_) => Move::End,
+        Err(Errno::AGAIN) => Move::Blocked(Side::Source),
+        Err(Errno::IO) if source.facts.is_terminal_master => Move::End,
+        Err(errno) if route::demotes(errno) => Move::Refused(errno),
+        Err(errno) => Move::Failed(Some(Side::Source), errno, "splice"),
+    }
+}
+
+/// The most that is received where nothing can be spliced: it is enough to be past the mark.
+pub const PAST_MARK: usize = 64;
+
+/// Splice never goes past an urgent byte of TCP: it says that there is nothing, or that this is the end. To receive
+/// leaves that byte out, tcp(7), and what is behind it can be spliced again.
+fn receive<K: Kernel>(
+    Plumbing { kernel, pipes }: &Plumbing<K>,
+    source: &Endpoint<K::Handle>,
+    relay: &mut Relay<K::Handle>,
+    (conduit, length): (Box<Conduit<K::Handle>>, usize),
+) -> Move {
+    let mut bytes = [0; PAST_MARK];
+    let received = kernel.receive(&source.handle, &mut bytes[..length.min(PAST_MARK)]);
+    if let Ok(count) = received
+        && count > 0
+    {
+        // All of it, since the pipe is empty.
+        return match kernel.write(&conduit.writer, &bytes[..count], None) {
+            Ok(_) => {
+                relay.hold(conduit, count);
+                Move::Taken
             }
-        }
+            Err(errno) => Move::Failed(None, errno, "write"),
+        };
+    }
+    pipes.give_back(conduit);
+    match received {
+        Ok(_) => Move::End,
+        Err(Errno::AGAIN) => Move::Blocked(Side::Source),
+        Err(errno) => Move::Failed(Some(Side::Source), errno, "read"),
     }
 }
 

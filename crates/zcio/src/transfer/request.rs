@@ -73,6 +73,9 @@ fn check(pair: Pair<'_>) -> Result<(), Refused> {
         if offset.is_some() && matches!(facts.kind, Kind::Pipe | Kind::Socket) {
             return system(Errno::SPIPE, "lseek", side);
         }
+        if offset.is_some() && side == Side::Sink && facts.append {
+            return Err((Cause::Unsupported("O_APPEND writes at the end, whatever the offset"), Some(side)));
+        }
         if request.asynchronous && facts.can_block() && facts.kind != Kind::Socket {
             return Err((Cause::Blocking, Some(side)));
         }
@@ -84,10 +87,11 @@ fn check(pair: Pair<'_>) -> Result<(), Refused> {
 /// and must not write what it has yet to read.
 fn bound_to_itself(pair: Pair<'_>) -> Result<Option<u64>, Refused> {
     let Pair { source, sink, request } = pair;
-    let same =
-        source.kind == Kind::File && sink.kind == Kind::File && source.identity.is_same_file(&sink.identity);
-    if !same {
+    if !source.is_one_with(sink) {
         return Ok(request.length);
+    }
+    if source.kind == Kind::Pipe {
+        return Err((Cause::Unsupported("source and sink are one pipe"), None));
     }
     let start = request.start.unwrap_or(source.position);
     let length = source.size.saturating_sub(start).min(request.length.unwrap_or(u64::MAX));

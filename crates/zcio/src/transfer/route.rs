@@ -157,6 +157,11 @@ pub const FAN_OUT_RULES: &[FanOutRule] = &[
             fan.sinks.len() > 1 && pipes * 2 < fan.sinks.len()
         },
     },
+    FanOutRule {
+        code: "BLOCKING_SOCKET",
+        reason: "splice(2) to a socket without O_NONBLOCK would hold up the other sinks",
+        applies: |fan| fan.sinks.iter().any(|sink| sink.kind == Kind::Socket && sink.can_block()),
+    },
 ];
 
 /// The rule by which a fan-out between these ends copies from the start, if there is one.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use zcio::{
     Cause, Endpoint, Errno, Fallback, FanOut, FanOutEnding, FanOutRequest, Fd, Linux, Mechanism, Reactor,
-    SinkEnding, Ticket, sys,
+    Side, SinkEnding, Ticket, sys,
 };
 
 use crate::common::{assert_same, bytes, content, eventually, file, receive};
@@ -356,4 +356,35 @@ fn what_could_only_fail_is_refused() {
     let request = FanOutRequest { start: Some(0), ..FanOutRequest::default() };
     let failure = zcio::fan_out(&near, &[&file(b"")], request).unwrap_err();
     assert!(matches!(failure.cause, Cause::System { errno: Errno::SPIPE, .. }));
+}
+
+/// It would never end.
+#[test]
+fn what_would_write_its_own_source_is_refused() {
+    let named = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(named.path(), b"some").unwrap();
+    let again = std::fs::OpenOptions::new().append(true).open(named.path()).unwrap();
+    let (reader, writer) = sys::pipe().unwrap();
+    let one: [(&dyn AsFd, &dyn AsFd); 2] = [(named.as_file(), &again), (&reader, &writer)];
+    for (source, sink) in one {
+        let failure = zcio::fan_out(&source, &[&file(b""), sink], FanOutRequest::default()).unwrap_err();
+        assert_eq!((failure.side, failure.outcome.bytes), (Some(Side::Sink), 0));
+        assert!(matches!(failure.cause, Cause::Unsupported(_)), "{failure}");
+    }
+    assert_eq!(std::fs::read(named.path()).unwrap(), b"some");
+}
+
+/// std's pipes and sockets wait inside a call, where no clock is looked at.
+#[test]
+fn a_blocking_sink_that_takes_nothing_is_left_after_its_time() {
+    let (_reader, pipe) = std::io::pipe().unwrap();
+    let (socket, _peer) = UnixStream::pair().unwrap();
+    let (sinks, original): ([&dyn AsFd; 2], _) = ([&pipe, &socket], bytes(1_000_000));
+    for stuck in sinks {
+        let (kept, request) = (file(b""), Duration::from_millis(50));
+        let request = FanOutRequest { sink_timeout: Some(request), ..FanOutRequest::default() };
+        let ending = zcio::fan_out(&file(&original), &[stuck, &kept], request).unwrap();
+        assert_eq!((ending.failure, ending.sinks[0].failure), (None, Some(Cause::TimedOut)));
+        assert_same(&content(&kept), &original);
+    }
 }

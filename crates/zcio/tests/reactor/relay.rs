@@ -2,19 +2,41 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::thread;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::{MsgFlags, send as send_flags};
 use zcio::sys::{self, Errno};
 use zcio::{Cause, Mechanism, Request};
 
 use crate::common::ends::{Of, Sink, Source, nonblocking};
-use crate::common::{assert_same, bytes, eventually, fallbacks, file, in_child, receive, send};
+use crate::common::{assert_same, bytes, eventually, fallbacks, file, in_child, receive, send, tcp};
 use crate::{Started, socket, start, start_with};
 
 const MIB: usize = 1 << 20;
+
+/// No edge of epoll tells of what is behind it.
+#[test]
+fn what_is_behind_an_urgent_byte_arrives() {
+    for of in [Of::Unix, Of::File, Of::Pipe] {
+        let (source, mut peer) = tcp();
+        let sink = Sink::new(of);
+        nonblocking(&source);
+        nonblocking(&sink);
+        peer.write_all(b"hello").unwrap();
+        send_flags(peer.as_raw_fd(), b"!", MsgFlags::MSG_OOB).unwrap();
+        peer.write_all(b"world").unwrap();
+        let started = start(&source, &sink);
+        eventually(|| started.ticket.bytes() == 10);
+        peer.write_all(b".").unwrap();
+        drop(peer);
+        assert_eq!(started.end().unwrap().bytes, 11);
+        assert_eq!(sink.end(), b"helloworld.");
+    }
+}
 
 #[test]
 fn every_pair_is_moved_by_the_reactor() {

@@ -83,6 +83,7 @@ impl Case {
             refused_silently: Cell::new(false),
             fruitless: Cell::new(0),
             unopened: Cell::new(self.unopened && self.source == Kind::Pipe),
+            visited: Cell::new(false),
             rings: Rings {
                 granted: RefCell::new(VecDeque::from(self.pipes.0.clone())),
                 may_grow: self.pipes.1,

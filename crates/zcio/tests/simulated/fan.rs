@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 
 use proptest::option;
 use proptest::prelude::*;
+use zcio::endpoint::Identity;
 use zcio::sys::Events;
 use zcio::transfer::route;
 use zcio::{
@@ -39,13 +40,17 @@ proptest! {
     #[test]
     fn every_sink_has_its_bytes_and_the_slowest_sets_what_counts(case in cases()) {
         let plumbing = Plumbing::new(kernel(&case));
-        let ends = case.sinks.iter().enumerate().map(|(sink, kind)| Endpoint::new(Handle::Sink(sink), facts(*kind)));
+        let ends = case
+            .sinks
+            .iter()
+            .enumerate()
+            .map(|(sink, kind)| Endpoint::new(Handle::Sink(sink), facts(*kind, sink + 1)));
         let request = FanOutRequest {
             length: case.limit,
             drop_failed: case.drop_failed,
             ..FanOutRequest::default()
         };
-        let source = Endpoint::new(Handle::Source, facts(case.source));
+        let source = Endpoint::new(Handle::Source, facts(case.source, 0));
         let fan_out = FanOut::new(source, ends.collect(), request).unwrap();
         let ending = drive(&case, &plumbing, fan_out)?;
         prop_assert_eq!(plumbing.pipes.lent(), 0, "a pipe is not given back");
@@ -72,8 +77,9 @@ fn kernel(case: &Case) -> Fan {
     }
 }
 
-fn facts(kind: Kind) -> Facts {
-    Facts { kind, size: LONGEST as u64, ..Facts::stream_socket() }
+fn facts(kind: Kind, end: usize) -> Facts {
+    let identity = Identity { inode: end as u64, ..Identity::default() };
+    Facts { kind, size: LONGEST as u64, identity, ..Facts::stream_socket() }
 }
 
 /// As a driver does it; checks each step.
@@ -157,7 +163,7 @@ fn it_ended_for_a_reason(case: &Case, ending: &FanOutEnding) -> Result<(), TestC
 
 fn the_route_was_followed(case: &Case, ending: &FanOutEnding) -> Result<(), TestCaseError> {
     let (source, sinks): (Facts, Vec<Facts>) =
-        (facts(case.source), case.sinks.iter().map(|kind| facts(*kind)).collect());
+        (facts(case.source, 0), case.sinks.iter().map(|kind| facts(*kind, 1)).collect());
     let sinks: Vec<&Facts> = sinks.iter().collect();
     let rule = route::copies(route::Fan { source: &source, sinks: &sinks, switched_off: Mechanisms::NONE });
     if let Some(rule) = rule {

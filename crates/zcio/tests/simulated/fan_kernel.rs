@@ -82,6 +82,9 @@ impl Kernel for Fan {
 
     fn write(&self, sink: &Handle, bytes: &[u8], offset: Option<u64>) -> Result<usize> {
         assert_eq!(offset, None);
+        if let Handle::Writer(ring) = sink {
+            return Ok(ring.write(bytes));
+        }
         let Handle::Sink(sink) = sink else { panic!("no sink: {sink:?}") };
         Ok(self.put(*sink, &bytes[..self.answer(self.sinks[*sink].0, bytes.len())?]))
     }
@@ -133,7 +136,7 @@ impl Kernel for Fan {
     }
 
     fn readiness(&self, _: &Handle) -> Events {
-        Events::IN | Events::HUP
+        Events::HUP
     }
 
     fn read_resident(&self, _: &Handle, buffer: &mut [u8], _: u64) -> Result<usize> {

@@ -3,8 +3,11 @@
 use zcio::{Cause, Errno, Kind, Mechanism, Patience, Plumbing, Side, Step};
 
 use crate::case::Case;
-use crate::ends::Answer::{Again, Error, Full, Nothing, Short};
+use crate::ends::Answer::{self, Again, Error, Full, Nothing, Short};
 use crate::kernel::Simulated;
+
+/// A socket has nothing: neither to splice nor, behind an urgent byte, to receive.
+const DRY: [Answer; 2] = [Again(Side::Source), Again(Side::Source)];
 
 /// From one socket to another.
 fn relay(length: usize) -> Case {
@@ -67,7 +70,7 @@ fn a_source_that_cannot_be_spliced_is_copied_and_its_pipe_kept() {
 #[test]
 fn a_pipe_with_bytes_in_it_is_never_lent_again() {
     for kind in [Kind::Socket, Kind::File] {
-        let script = vec![Again(Side::Source), Full, Error(Errno::INVAL)];
+        let script = [&DRY[..], &[Full, Error(Errno::INVAL)]].concat();
         let case = Case { script, sink: kind, ..relay(300_000) };
         let plumbing = plumbing(&case);
         assert_eq!(outcome(&case, &plumbing), (300_000, Mechanism::ReadWrite, Some("EINVAL")));
@@ -78,7 +81,7 @@ fn a_pipe_with_bytes_in_it_is_never_lent_again() {
 
 #[test]
 fn a_pipe_is_held_only_while_bytes_are_in_it() {
-    let case = Case { script: vec![Again(Side::Source), Full, Again(Side::Sink)], ..relay(300_000) };
+    let case = Case { script: [&DRY[..], &[Full, Again(Side::Sink)]].concat(), ..relay(300_000) };
     let plumbing = plumbing(&case);
     let mut transfer = case.transfer().unwrap();
     assert!(matches!(transfer.advance(&plumbing, Patience::None), Step::Wait(Side::Source)));
@@ -134,7 +137,7 @@ fn a_busy_pipe_is_grown_once_and_only_if_the_kernel_lets_it() {
 #[test]
 fn a_pipe_is_grown_for_a_source_that_does_not_run_dry_however_little_a_fill_brings() {
     let keeps_up = [Short(1000), Full].repeat(6);
-    let runs_dry = [Short(1000), Full, Again(Side::Source)].repeat(6);
+    let runs_dry = [&[Short(1000), Full], &DRY[..]].concat().repeat(6);
     for (script, capacity) in [(keeps_up, 1 << 20), (runs_dry, 65_536)] {
         let case = Case { script, pipes: (Vec::new(), true, 4096), ..relay(6000) };
         let plumbing = plumbing(&case);
@@ -156,6 +159,16 @@ fn a_fifo_without_a_writer_is_waited_for() {
         plumbing.kernel.unopened.set(false);
         let Step::End(Ok(outcome)) = transfer.advance(&plumbing, Patience::Disk) else { panic!() };
         assert_eq!((outcome.bytes, outcome.mechanism), (5000, mechanism));
+    }
+}
+
+#[test]
+fn a_fifo_whose_writer_has_come_and_gone_meanwhile_has_what_it_wrote() {
+    for (sink, append) in [(Kind::Socket, false), (Kind::File, true)] {
+        let case = Case { source: Kind::Pipe, unopened: true, append, ..Case::plain(5000, sink) };
+        let plumbing = plumbing(&case);
+        plumbing.kernel.visited.set(true);
+        assert_eq!(outcome(&case, &plumbing).0, 5000);
     }
 }
 

@@ -34,6 +34,12 @@ impl Ring {
         self.slots.borrow_mut().extend(bytes.chunks(self.piece).map(<[u8]>::to_vec));
     }
 
+    /// Bytes of user space come in pages of their own.
+    pub fn write(&self, bytes: &[u8]) -> usize {
+        self.slots.borrow_mut().push_back(bytes.to_vec());
+        bytes.len()
+    }
+
     pub fn drain(&self, most: usize) -> Vec<u8> {
         let mut drained = Vec::new();
         let mut slots = self.slots.borrow_mut();

@@ -6,7 +6,8 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 
-use zcio::{Cause, Failure, Mechanism, Request, transfer_with};
+use zcio::drivers::blocking::drive;
+use zcio::{Cause, Endpoint, Failure, Mechanism, Request, Transfer, transfer_with};
 
 use crate::common::{
     assert_same, bytes, content, fallbacks, file, file_elsewhere, file_to_append, receive, send, tcp,
@@ -183,4 +184,18 @@ fn a_snapshot_between_files_is_the_best_copy_there_is() {
     assert_ne!(outcome.mechanism, Mechanism::ReadWrite);
     source.write_all_at(&[b'!'; 100], 0).unwrap();
     assert_same(&content(&sink), &bytes(MIB));
+}
+
+/// A head counts as moved, and has not been cloned.
+#[test]
+fn a_head_comes_before_a_whole_file() {
+    for sink in [file(b""), file_elsewhere(b"")] {
+        let source = file(b"and body");
+        let request = Request { start: Some(0), ..Request::default() };
+        let ends = [&source, &sink].map(|file| Endpoint::of(file.as_fd()).unwrap());
+        let [from, to] = ends;
+        let transfer = Transfer::new(from, to, request).unwrap().with_head(b"head ".to_vec());
+        assert_eq!(drive(transfer).unwrap().bytes, 13);
+        assert_eq!(content(&sink), b"head and body");
+    }
 }

@@ -9,7 +9,7 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use zcio::sys::{self, Errno, OpenFlags};
 use zcio::{Cause, Ending, Request, Side, transfer, transfer_with};
 
-use crate::common::{content, file};
+use crate::common::{content, file, file_to_append};
 
 #[track_caller]
 fn assert_refused(ending: Ending, errno: Errno, call: &'static str, side: Side) {
@@ -42,6 +42,15 @@ fn the_wrong_end_of_a_pipe_is_neither() {
     let (reader, writer) = sys::pipe().unwrap();
     assert_refused(transfer(&writer, &file(b"")), Errno::BADF, "read", Side::Source);
     assert_refused(transfer(&file(b"some"), &reader), Errno::BADF, "write", Side::Sink);
+}
+
+#[test]
+fn what_is_appended_to_has_no_offset() {
+    let sink = file_to_append();
+    let request = Request { sink_start: Some(0), ..Request::default() };
+    let failure = transfer_with(&file(b"some"), &sink, request).unwrap_err();
+    assert!(matches!(failure.cause, Cause::Unsupported(_)), "{failure}");
+    assert_eq!((failure.side, content(&sink)), (Some(Side::Sink), Vec::new()));
 }
 
 #[test]

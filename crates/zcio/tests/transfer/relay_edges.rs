@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::mpsc::channel;
 use std::thread;
@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::{MsgFlags, send};
 use zcio::sys::{self, Errno};
-use zcio::{Mechanism, Request, transfer, transfer_with};
+use zcio::{Facts, Mechanism, Request, transfer, transfer_with};
 
 use crate::common::ends::{Of, Sink, Source};
 use crate::common::{assert_same, bytes, content, fallbacks, file, fill, in_child, receive, tcp};
@@ -30,6 +31,24 @@ fn tiny_packets_fill_the_slots_and_nothing_stalls() {
         let outcome = transfer(&source, &sink).unwrap();
         assert_eq!((outcome.mechanism, outcome.bytes), (Mechanism::Splice, 1000), "to {of:?}");
         assert_same(&sink.end(), &bytes(1000));
+    }
+}
+
+/// Splice never goes past it, and says that there is nothing, or that this is the end.
+#[test]
+fn an_urgent_byte_is_left_out_and_nothing_else() {
+    for of in [Of::Tcp, Of::Unix, Of::File, Of::Pipe] {
+        for is_blocking in [true, false] {
+            let (source, peer) = tcp();
+            source.set_nonblocking(!is_blocking).unwrap();
+            let sink = Sink::new(of);
+            (&peer).write_all(b"hello").unwrap();
+            send(peer.as_raw_fd(), b"!", MsgFlags::MSG_OOB).unwrap();
+            (&peer).write_all(b"world").unwrap();
+            drop(peer);
+            assert_eq!(transfer(&source, &sink).unwrap().bytes, 10, "to {of:?}");
+            assert_eq!(sink.end(), b"helloworld");
+        }
     }
 }
 
@@ -126,6 +145,15 @@ fn a_terminal_whose_other_side_closes_ends_well() {
     let (master, slave) = terminal();
     drop(slave);
     assert_eq!(transfer(&master, &file(b"")).unwrap().bytes, 0, "it ends before it has begun");
+}
+
+/// To a process in the background that reads its terminal EIO says that it may not: an error, not an end.
+#[test]
+fn only_the_master_of_a_terminal_ends_by_an_error() {
+    let (master, slave) = terminal();
+    assert!(Facts::of(&master).unwrap().is_terminal_master);
+    assert!(!Facts::of(&slave).unwrap().is_terminal_master);
+    assert!(!Facts::of(File::open("/dev/null").unwrap()).unwrap().is_terminal_master);
 }
 
 /// Both sides of a terminal.

@@ -22,6 +22,15 @@ fn ranges_that_overlap_are_refused_and_nothing_is_written() {
     }
 }
 
+#[test]
+fn a_pipe_is_not_poured_into_itself() {
+    let (reader, writer) = sys::pipe().unwrap();
+    sys::write(&writer, b"some").unwrap();
+    let failure = transfer(&reader, &writer).unwrap_err();
+    assert_eq!(failure.cause, Cause::Unsupported("source and sink are one pipe"));
+    assert_eq!(sys::buffered(&reader), Ok(4));
+}
+
 /// By another name, so by another descriptor with a position of its own: still the same file.
 #[test]
 fn a_file_is_not_copied_onto_itself() {

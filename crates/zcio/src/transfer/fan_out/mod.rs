@@ -96,6 +96,9 @@ impl<K: Kernel> FanOut<K> {
         if let Some(sink) = sinks.iter().position(|sink| !sink.facts.writable) {
             return system(Errno::BADF, "write", sink + 1);
         }
+        if let Some(sink) = sinks.iter().position(|sink| sink.facts.is_one_with(&source.facts)) {
+            return Err((Cause::Unsupported("it would write its own source"), Some(sink + 1)));
+        }
         let facts: Vec<&Facts> = sinks.iter().map(|sink| &*sink.facts).collect();
         let fan = Fan { source: &source.facts, sinks: &facts, switched_off: config::switched_off() };
         let copies = route::copies(fan).map(|rule| rule.code);
@@ -212,7 +215,8 @@ impl<K: Kernel> Task<K> for FanOut<K> {
                     let failure = (Cause::System { errno, call }, Some(0));
                     return Turn::End(self.end(plumbing, Some(failure)));
                 }
-                Move::End | Move::Taken | Move::Nothing => return Turn::End(self.end(plumbing, None)),
+                Move::Nothing => {}
+                Move::End | Move::Taken => return Turn::End(self.end(plumbing, None)),
             }
         }
     }
