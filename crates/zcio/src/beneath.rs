@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::sys::{self, Errno, OpenFlags, ResolveFlags, Result};
+use crate::sys::{self, Errno, FileType, OpenFlags, ResolveFlags, Result};
 
 /// Opens `path` beneath `root`; may wait for a disk. `EXDEV`: it leads out of there, if only for a moment; an absolute
 /// symbolic link always does. Other errors as open(2).
@@ -66,8 +66,11 @@ const PATH_MAX: usize = 4096;
 /// MAXSYMLINKS of linux/namei.h: so many links are followed in one path, no more.
 const MAX_LINKS: u32 = 40;
 
-/// What the last component is, and a final slash stands for: the directory reached so far.
+/// The directory reached so far.
 const HERE: &str = ".";
+
+/// The same where a path ends in a slash, behind which nothing can be created.
+const SLASH: &str = "./";
 
 struct Walk<'root> {
     root: BorrowedFd<'root>,
@@ -92,7 +95,10 @@ impl Walk<'_> {
                 if let Some(opened) = self.enter(&name, flags)? {
                     return Ok(opened);
                 }
+            } else if self.ahead == [SLASH] && flags.contains(OpenFlags::CREAT) {
+                return Err(Errno::ISDIR);
             } else if name != HERE
+                && name != SLASH
                 && let Some(directory) = self.enter(&name, OpenFlags::PATH | OpenFlags::DIRECTORY)?
             {
                 self.inside.push(directory);
@@ -101,21 +107,16 @@ impl Walk<'_> {
         Err(Errno::NOENT)
     }
 
-    /// Opens a component, or puts what it leads to in its place if it is a link.
+    /// Opens a component, or puts what it leads to in its place if it is a link and the caller would have it followed.
     fn enter(&mut self, name: &OsStr, flags: OpenFlags) -> Result<Option<OwnedFd>> {
         let here = self.inside.last().map_or(self.root, AsFd::as_fd);
-        match sys::openat(here, name, flags | OpenFlags::NOFOLLOW, 0) {
-            // ENOTDIR: what a link is to O_DIRECTORY.
-            Err(refusal @ (Errno::LOOP | Errno::NOTDIR)) => {
-                let target = match sys::readlinkat(here, name) {
-                    // It was a link a moment ago: once more.
-                    Err(Errno::INVAL) if refusal == Errno::LOOP => name.to_owned(),
-                    target => target.map_err(|_| refusal)?,
-                };
-                self.follow(&target)?;
-                Ok(None)
-            }
-            answer => answer.map(Some),
+        let opened = sys::openat(here, name, flags | OpenFlags::NOFOLLOW, 0);
+        if flags.contains(OpenFlags::NOFOLLOW) {
+            return opened.map(Some);
+        }
+        match target(here, name, &opened)? {
+            Some(target) => self.follow(&target).map(|()| None),
+            None => opened.map(Some),
         }
     }
 
@@ -134,10 +135,25 @@ impl Walk<'_> {
             return Err(Errno::XDEV);
         }
         if bytes.ends_with(b"/") {
-            self.ahead.push(HERE.into());
+            self.ahead.push(SLASH.into());
         }
         let names = bytes.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
         self.ahead.extend(names.rev().map(|name| OsStr::from_bytes(name).to_owned()));
         Ok(())
+    }
+}
+
+/// Where the link leads that was met in place of what was to be opened, if it was one.
+fn target(here: BorrowedFd<'_>, name: &OsStr, opened: &Result<OwnedFd>) -> Result<Option<OsString>> {
+    match opened {
+        // O_PATH opens the link itself.
+        Ok(link) if sys::stat(link)?.file_type() == FileType::Symlink => sys::readlinkat(link, "").map(Some),
+        // ENOTDIR: what a link is to O_DIRECTORY.
+        Err(refusal @ (Errno::LOOP | Errno::NOTDIR)) => match sys::readlinkat(here, name) {
+            // It was a link a moment ago: once more.
+            Err(Errno::INVAL) if *refusal == Errno::LOOP => Ok(Some(name.to_owned())),
+            target => Ok(target.ok()),
+        },
+        _ => Ok(None),
     }
 }

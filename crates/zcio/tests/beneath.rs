@@ -7,15 +7,18 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use zcio::beneath;
-use zcio::sys::{self, Errno, OpenFlags, Result};
+use zcio::sys::{self, Errno, FileType, OpenFlags, Result};
 
 const READ: OpenFlags = OpenFlags::empty();
 
-/// What was opened, by its content or as a directory, or why not.
+/// What was opened, by its content or as what it is, or why not.
 #[derive(Debug, PartialEq, Eq)]
 enum Answer {
     File(String),
     Directory(u64),
+    Link(u64),
+    /// A file that cannot be read by this descriptor.
+    Name(u64),
     Refused(Errno),
 }
 
@@ -25,20 +28,31 @@ fn answer(opened: Result<std::os::fd::OwnedFd>) -> Answer {
         Err(errno) => return Answer::Refused(errno),
     };
     let stat = sys::stat(&file).unwrap();
-    if stat.file_type() == sys::FileType::Directory {
-        return Answer::Directory(stat.inode);
+    match stat.file_type() {
+        FileType::Directory => return Answer::Directory(stat.inode),
+        FileType::Symlink => return Answer::Link(stat.inode),
+        _ => {}
     }
     let mut bytes = [0; 64];
-    let length = sys::read(&file, &mut bytes).unwrap();
-    Answer::File(String::from_utf8_lossy(&bytes[..length]).into_owned())
+    match sys::read(&file, &mut bytes) {
+        Ok(length) => Answer::File(String::from_utf8_lossy(&bytes[..length]).into_owned()),
+        Err(errno) => {
+            assert_eq!(errno, Errno::BADF);
+            Answer::Name(stat.inode)
+        }
+    }
 }
 
 /// Both ways, which agree.
 fn asked(root: &Path, path: impl AsRef<Path>) -> Answer {
+    asked_with(root, path, READ)
+}
+
+fn asked_with(root: &Path, path: impl AsRef<Path>, flags: OpenFlags) -> Answer {
     let directory = sys::open(root, OpenFlags::PATH | OpenFlags::DIRECTORY, 0).unwrap();
     let path = path.as_ref();
-    let walked = answer(beneath::walk(&directory, path, READ));
-    assert_eq!(answer(beneath::open(&directory, path, READ)), walked, "{}", path.display());
+    let walked = answer(beneath::walk(&directory, path, flags));
+    assert_eq!(answer(beneath::open(&directory, path, flags)), walked, "{} {flags:?}", path.display());
     walked
 }
 
@@ -134,6 +148,58 @@ fn what_is_not_there_is_told_as_by_open() {
 }
 
 #[test]
+fn a_last_link_is_followed_unless_the_caller_would_rather_not() {
+    const NOFOLLOW: OpenFlags = OpenFlags::NOFOLLOW;
+    const PATH: OpenFlags = OpenFlags::PATH;
+    let (_place, root) = place();
+    symlink("file", root.join("link")).unwrap();
+    symlink("link", root.join("link-to-link")).unwrap();
+    symlink("a", root.join("a-link")).unwrap();
+    let a = asked(&root, "a");
+    for (path, flags) in [("a-link/", NOFOLLOW), ("a-link/.", NOFOLLOW), ("a-link/b/..", PATH | NOFOLLOW)] {
+        assert_eq!(asked_with(&root, path, flags), a, "{path}");
+    }
+    assert_eq!(asked_with(&root, "a-link/b/deep", NOFOLLOW), Answer::File("deep".into()));
+    let Answer::Name(file) = asked_with(&root, "file", PATH) else { panic!("a file") };
+    for path in ["link", "link-to-link"] {
+        assert_eq!(asked_with(&root, path, NOFOLLOW), Answer::Refused(Errno::LOOP), "{path}");
+        assert_eq!(asked_with(&root, path, PATH), Answer::Name(file), "{path}");
+        assert!(matches!(asked_with(&root, path, PATH | NOFOLLOW), Answer::Link(_)), "{path}");
+    }
+    let directory = OpenFlags::DIRECTORY;
+    assert_eq!(asked_with(&root, "a-link", directory | PATH), a);
+    assert_eq!(asked_with(&root, "a-link", directory | NOFOLLOW), Answer::Refused(Errno::NOTDIR));
+}
+
+#[test]
+fn nothing_is_created_where_the_path_ends_in_a_slash() {
+    let (_place, root) = place();
+    symlink("new/", root.join("link-slash")).unwrap();
+    let create = OpenFlags::CREAT | OpenFlags::WRONLY;
+    for (path, errno) in [
+        ("new/", Errno::ISDIR),
+        ("new//", Errno::ISDIR),
+        ("a/new/", Errno::ISDIR),
+        ("link-slash", Errno::ISDIR),
+        ("link-slash/", Errno::ISDIR),
+        ("file/", Errno::ISDIR),
+        ("a/", Errno::ISDIR),
+        ("a/..", Errno::ISDIR),
+        ("a/../", Errno::ISDIR),
+        ("./", Errno::ISDIR),
+        ("new/.", Errno::NOENT),
+        ("link-slash/.", Errno::NOENT),
+        ("none/new/", Errno::NOENT),
+        ("file/new/", Errno::NOTDIR),
+        ("../new/", Errno::XDEV),
+        ("../", Errno::XDEV),
+    ] {
+        assert_eq!(asked_with(&root, path, create), Answer::Refused(errno), "{path}");
+    }
+    assert!(!root.join("new").exists());
+}
+
+#[test]
 fn forty_links_are_followed_and_no_more() {
     let (_place, root) = place();
     symlink("file", root.join("1")).unwrap();
@@ -191,7 +257,7 @@ fn a_link_swapped_in_meanwhile_leads_nowhere() {
                 Answer::File(content) => content == "deep",
                 // ENOTDIR: a link when it was opened, and a directory when it was read.
                 Answer::Refused(errno) => matches!(*errno, Errno::NOENT | Errno::XDEV | Errno::NOTDIR),
-                Answer::Directory(_) => false,
+                Answer::Directory(_) | Answer::Link(_) | Answer::Name(_) => false,
             };
             assert!(expected, "{answer:?}");
         }
@@ -204,6 +270,12 @@ fn paths() -> impl Strategy<Value = String> {
     prop::collection::vec(name, 1..7).prop_map(|names| names.join("/"))
 }
 
+/// All ways to look at what is there.
+fn looks() -> impl Strategy<Value = OpenFlags> {
+    let flags = [OpenFlags::NOFOLLOW, OpenFlags::PATH, OpenFlags::DIRECTORY];
+    prop::sample::subsequence(flags.to_vec(), 0..=3).prop_map(|flags| flags.into_iter().collect())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -212,7 +284,7 @@ proptest! {
         directories in prop::collection::vec(paths(), 0..4),
         files in prop::collection::vec(paths(), 0..4),
         links in prop::collection::vec((paths(), paths()), 0..6),
-        wanted in prop::collection::vec(paths(), 1..12),
+        wanted in prop::collection::vec((paths(), looks()), 1..12),
     ) {
         let place = tempfile::tempdir().unwrap();
         let root = place.path().join("1/2/3/4/5/6/root");
@@ -229,8 +301,8 @@ proptest! {
         for (target, path) in links.iter().filter(|(_, path)| made(path)) {
             let _ = symlink(target, inside(path));
         }
-        for path in &wanted {
-            asked(&root, path);
+        for (path, flags) in &wanted {
+            asked_with(&root, path, *flags);
         }
     }
 }
