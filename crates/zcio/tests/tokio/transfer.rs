@@ -128,7 +128,7 @@ fn one_source_goes_to_sinks_of_every_kind() {
             let (source, sinks) = (Source::new(from, bytes(3_000_001)), Of::ALL.map(Sink::new));
             nonblocking(&source);
             sinks.iter().for_each(nonblocking);
-            let borrowed = sinks.each_ref().map(|sink| sink as &dyn AsFd);
+            let borrowed = sinks.each_ref().map(|sink| sink as &(dyn AsFd + Sync));
             let fan_out = zcio::tokio::fan_out(&source, &borrowed, FanOutRequest::default());
             let ending = runtime.block_on(ends(fan_out)).unwrap();
             assert_eq!((ending.bytes, ending.failure), (3_000_001, None), "from {from:?}");
@@ -137,6 +137,25 @@ fn one_source_goes_to_sinks_of_every_kind() {
                 assert_same(&sink.end(), &bytes(3_000_001));
             }
         }
+    }
+}
+
+/// With the list of its sinks made in the call, so that it lives as long as the future that awaits it.
+#[test]
+fn a_fan_out_is_awaited_in_a_spawned_task() {
+    let ((a, mut one), (b, mut other)) = (socket(), socket());
+    let source = file(b"to both");
+    background().block_on(ends(async {
+        let spawned =
+            tokio::spawn(
+                async move { zcio::tokio::fan_out(&source, &[&a, &b], FanOutRequest::default()).await },
+            );
+        assert_eq!(spawned.await.unwrap().unwrap().bytes, 7);
+    }));
+    for peer in [&mut one, &mut other] {
+        let mut received = String::new();
+        peer.read_to_string(&mut received).unwrap();
+        assert_eq!(received, "to both");
     }
 }
 

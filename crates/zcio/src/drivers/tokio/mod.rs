@@ -86,13 +86,14 @@ pub fn bridge<A: AsFd, B: AsFd>(
 }
 
 /// Gives all of `source` to each of `sinks`: by `tee(2)`, or read once where that is cheaper. The slowest sink sets the
-/// pace.
+/// pace. They are [`Sync`] so that a list made in the call, which lives until the future has been awaited, lets it be
+/// spawned.
 ///
 /// # Errors
 /// Of ends that cannot be such, [`Cause::Blocking`] among them; how it went is in the [`FanOutEnding`].
 pub fn fan_out<A: AsFd>(
     source: &A,
-    sinks: &[&dyn AsFd],
+    sinks: &[&(dyn AsFd + Sync)],
     request: FanOutRequest,
 ) -> impl Future<Output = Result<FanOutEnding, Failure>> + Send + use<A> {
     let prepared = own(source, Side::Source, false).and_then(|source| {
