@@ -8,7 +8,10 @@ import type { Fallback, Mechanism, Progress } from './errors.js'
 
 /** What has been done since the process started, and what is held now. */
 export interface Stats {
-  /** Transfers, `respondWithFile` included, but not those that were refused before they began. */
+  /**
+   * Transfers, `respondWithFile` included, but not those that were refused before they began; one whose descriptor the
+   * engine finds in use by another has failed.
+   */
   transfers: {
     /** How many have begun. */
     started: number

@@ -21,7 +21,8 @@ pub(crate) static DISK_THREADS: Gauge = Gauge::new();
 /// The counters of the process as they are at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stats {
-    /// Transfers that have been started, and not refused before they were.
+    /// Transfers that have been made, two for a bridge. What could only fail and was refused is not among them; what
+    /// the [`Reactor`](crate::Reactor) refused to carry out is, as failed.
     pub started: u64,
     /// Those of them that came to their end.
     pub completed: u64,

@@ -171,6 +171,18 @@ fn a_failure_is_counted_as_one() {
 }
 
 #[test]
+fn a_copy_that_was_forbidden_has_not_started() {
+    let _alone = alone();
+    let before = stats();
+    let (source, sink) = files(100);
+    let switched_off = [Reflink, CopyFileRange, Sendfile, Splice].into_iter().collect();
+    let request = Request { switched_off, fallback: false, ..Request::default() };
+    assert_eq!(transfer_with(&source, &sink, request).unwrap_err().cause, Cause::CopyRequired);
+    let after = stats();
+    assert_eq!((after.started, after.failed), (before.started, before.failed));
+}
+
+#[test]
 fn limits_are_what_they_were_set_to() {
     let _alone = alone();
     assert_eq!((config::disk_threads(), config::inline_max(), config::pipe_budget()), (4, 65536, None));

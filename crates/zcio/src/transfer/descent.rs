@@ -7,7 +7,7 @@ use crate::mechanism::Mechanisms;
 use crate::stats;
 
 use super::Request;
-use super::outcome::{Cause, Fallback, Mechanism};
+use super::outcome::{Cause, Failure, Fallback, Mechanism};
 use super::route::{self, Pair};
 
 /// A transfer's way down its ladder.
@@ -36,8 +36,8 @@ struct Conditions {
 const IDLE_ATTEMPTS: u8 = 16;
 
 impl Descent {
-    /// On the first rung for this pair that no rule excludes.
-    pub fn begin(pair: Pair<'_>) -> (Self, Result<(), Cause>) {
+    /// On the first rung for this pair that no rule excludes, unless that is a copy, and forbidden.
+    pub fn begin(pair: Pair<'_>) -> Result<Self, Failure> {
         let Request { fallback, snapshot, asynchronous, switched_off, .. } = *pair.request;
         let mut descent = Self {
             rungs: route::ladder(pair.source.kind, pair.sink.kind),
@@ -46,8 +46,14 @@ impl Descent {
             idle_attempts: 0,
             fallbacks: Vec::new(),
         };
-        let begun = descent.skip_ruled_out(pair);
-        (descent, begun)
+        match descent.skip_ruled_out(pair) {
+            Ok(()) => Ok(descent),
+            Err(cause) => {
+                let mut refusal = Failure::early(cause, None);
+                refusal.outcome.fallbacks = descent.fallbacks;
+                Err(refusal)
+            }
+        }
     }
 
     /// The present rung. The last is never left: there is nothing beneath it.

@@ -81,7 +81,7 @@ impl<K: Kernel> Transfer<K> {
     ) -> Result<Self, Failure> {
         let request = settle(&source.facts, &sink.facts, request)?;
         let pair = Pair { source: &source.facts, sink: &sink.facts, request: &request };
-        let (descent, begun) = Descent::begin(pair);
+        let descent = Descent::begin(pair)?;
         let flow = Flow {
             source,
             source_offset: request.start,
@@ -89,12 +89,7 @@ impl<K: Kernel> Transfer<K> {
             remaining: request.length,
             moved: 0,
         };
-        let mut transfer =
-            Self { flow, descent, waiting: None, was_cold: false, running: stats::Running::start() };
-        match begun {
-            Ok(()) => Ok(transfer),
-            Err(cause) => Err(transfer.failure(cause, None, Vec::new())),
-        }
+        Ok(Self { flow, descent, waiting: None, was_cold: false, running: stats::Running::start() })
     }
 
     /// The same after bytes that were read from the source before: they go first, and count. What of them lies
