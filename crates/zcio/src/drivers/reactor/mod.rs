@@ -26,7 +26,7 @@ use inbox::Inbox;
 use job::Job;
 pub use job::Ticket;
 
-/// The threads that carry out transfers.
+/// The threads that carry out transfers. They do not survive fork(2): what is submitted in the child may never end.
 #[derive(Debug)]
 pub struct Reactor {
     inbox: Arc<Inbox>,

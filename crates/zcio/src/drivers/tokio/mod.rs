@@ -12,7 +12,8 @@
 //!
 //! Ends are given by [`AsFd`]: tokio's sockets and pipes, files of std and of tokio. The engine duplicates them when
 //! the future is made, so that it borrows nothing; a peer sees a socket closed when both its owner and the future
-//! have dropped it. The runtime needs its I/O driver enabled, for a [`bridge`] with a timeout also its timer.
+//! have dropped it. The runtime needs its I/O driver enabled, and its timer for a [`bridge`] with a timeout or a
+//! [`fan_out`] with a [`sink_timeout`](FanOutRequest::sink_timeout).
 //!
 //! **A dropped future** stops its task and closes the duplicates. Bytes on their way from a stream to a sink, at most
 //! what one pipe holds, are gone with it, and so is the count: where they matter, end the task by [`drive_until`],
@@ -48,6 +49,9 @@ use watch::Watch;
 /// # Errors
 /// See [`Failure`]; [`Cause::Blocking`] for a descriptor without `O_NONBLOCK` that is not a file: waiting inside a
 /// call on it would hold up the executor.
+///
+/// # Panics
+/// As [`drive`].
 pub fn transfer<A: AsFd, B: AsFd>(source: &A, sink: &B) -> impl Future<Output = Ending> + Send + use<A, B> {
     transfer_with(source, sink, Request::default())
 }
@@ -56,6 +60,9 @@ pub fn transfer<A: AsFd, B: AsFd>(source: &A, sink: &B) -> impl Future<Output = 
 ///
 /// # Errors
 /// As of [`transfer`].
+///
+/// # Panics
+/// As [`drive`].
 pub fn transfer_with<A: AsFd, B: AsFd>(
     source: &A,
     sink: &B,
@@ -73,6 +80,9 @@ pub fn transfer_with<A: AsFd, B: AsFd>(
 ///
 /// # Errors
 /// Of ends that are not such sockets, or lack `O_NONBLOCK`; how the directions ended is in the [`BridgeEnding`].
+///
+/// # Panics
+/// As [`drive`].
 pub fn bridge<A: AsFd, B: AsFd>(
     a: &A,
     b: &B,
@@ -91,6 +101,9 @@ pub fn bridge<A: AsFd, B: AsFd>(
 ///
 /// # Errors
 /// Of ends that cannot be such, [`Cause::Blocking`] among them; how it went is in the [`FanOutEnding`].
+///
+/// # Panics
+/// As [`drive`].
 pub fn fan_out<A: AsFd>(
     source: &A,
     sinks: &[&(dyn AsFd + Sync)],
@@ -106,7 +119,8 @@ pub fn fan_out<A: AsFd>(
 /// Gives a task its turns until it ends. Its descriptors must be its own, and must not block.
 ///
 /// # Panics
-/// Where a runtime without I/O driver, or none at all, is to wait.
+/// Its future: where a runtime without I/O driver, or none at all, is to wait, or one without timer until a deadline;
+/// and in tokio, where the system gives it no thread for blocking work (`RLIMIT_NPROC`).
 pub fn drive<T>(task: T) -> Running<'static, T::Ending>
 where
     T: Task<Linux<'static>> + Send + 'static,
