@@ -16,7 +16,8 @@ use super::take_turn;
 use super::vigil::Vigil;
 
 /// Moves everything from `source`, from where it stands, to `sink`, by the best means the kernel offers, and
-/// returns when the last byte is accepted. Neither descriptor is closed, nor are its flags changed.
+/// returns when the last byte is accepted. Neither descriptor is closed, nor are its flags changed. A socket's
+/// `SO_RCVTIMEO` and `SO_SNDTIMEO` are not heeded.
 ///
 /// # Errors
 /// See [`Failure`]: it says how much had moved and holds what had been taken and not been moved.
