@@ -6,7 +6,7 @@
 
 use std::fmt::Debug;
 
-use crate::sys::{self, Events, Fd, FileSystem, Result, SpliceFlags};
+use crate::sys::{self, Events, Fd, FileSystem, OpenFlags, Result, SpliceFlags};
 
 /// Where a call reads or writes: at the descriptor's own position (which the call then moves), or at an offset
 /// that is advanced in place and leaves the position alone.
@@ -47,6 +47,10 @@ pub trait Kernel {
 
     /// `write(2)`, or `pwrite(2)` with an offset (which it does not advance).
     fn write(&self, sink: &Self::Handle, bytes: &[u8], offset: Option<u64>) -> Result<usize>;
+
+    /// The same file by its page cache, where it was opened with `O_DIRECT`: `open(2)` through /proc, for reading or
+    /// writing as `access` says.
+    fn open_cached(&self, file: &Self::Handle, access: OpenFlags) -> Result<Self::Handle>;
 
     /// Moves bytes between a pipe and something else by reference: `splice(2)`, never waiting on the pipe.
     fn splice(
@@ -139,6 +143,10 @@ impl<'fd> Kernel for Linux<'fd> {
             Some(offset) => sys::pwrite(sink, bytes, offset),
             None => sys::write(sink, bytes),
         }
+    }
+
+    fn open_cached(&self, file: &Fd<'fd>, access: OpenFlags) -> Result<Fd<'fd>> {
+        sys::reopen(file, access).map(Fd::from)
     }
 
     fn splice(

@@ -2,7 +2,7 @@
 
 use crate::endpoint::{Endpoint, Kind};
 use crate::kernel::Kernel;
-use crate::sys::{Errno, Result};
+use crate::sys::{Errno, OpenFlags, Result};
 
 use super::flow::{Move, Outlet};
 use super::outcome::Side;
@@ -107,7 +107,10 @@ pub fn fill<K: Kernel>(
 ) -> Move {
     let taken = carry.read(most, |buffer| match source.facts.kind {
         Kind::Socket => kernel.receive(&source.handle, buffer),
-        _ => kernel.read(&source.handle, buffer, *offset),
+        _ => match kernel.read(&source.handle, buffer, *offset) {
+            Err(Errno::INVAL) if source.facts.direct => read_cached(kernel, source, buffer, *offset),
+            taken => taken,
+        },
     });
     if let (Some(offset), Ok(bytes)) = (offset, taken) {
         *offset += bytes as u64;
@@ -137,7 +140,10 @@ pub fn drain<K: Kernel>(kernel: &K, sink: &mut Outlet<K::Handle>, most: usize) -
 pub fn write<K: Kernel>(kernel: &K, sink: &mut Outlet<K::Handle>, bytes: &[u8]) -> Move {
     let written = match sink.facts.kind {
         Kind::Socket => kernel.send(&sink.handle, bytes),
-        _ => kernel.write(&sink.handle, bytes, sink.offset),
+        _ => match kernel.write(&sink.handle, bytes, sink.offset) {
+            Err(Errno::INVAL) if sink.facts.direct => write_cached(kernel, sink, bytes),
+            written => written,
+        },
     };
     match written {
         // Not an answer that write(2) knows; but to try again would be to spin.
@@ -151,4 +157,42 @@ pub fn write<K: Kernel>(kernel: &K, sink: &mut Outlet<K::Handle>, bytes: &[u8]) 
         Err(Errno::AGAIN) => Move::Blocked(Side::Sink),
         Err(errno) => Move::Failed(Some(Side::Sink), errno, "write"),
     }
+}
+
+/// What of a file opened with `O_DIRECT` does not begin and end with a block: the kernel refuses it, and whose position
+/// this is, and flags, are not ours to change. So the file is opened anew.
+fn read_cached<K: Kernel>(
+    kernel: &K,
+    source: &Endpoint<K::Handle>,
+    buffer: &mut [u8],
+    offset: Option<u64>,
+) -> Result<usize> {
+    let (cached, at) = cached(kernel, &source.handle, OpenFlags::empty(), offset)?;
+    let taken = kernel.read(&cached, buffer, Some(at))?;
+    move_on(kernel, &source.handle, offset, taken)
+}
+
+/// The same for a sink.
+fn write_cached<K: Kernel>(kernel: &K, sink: &Outlet<K::Handle>, bytes: &[u8]) -> Result<usize> {
+    let append = if sink.facts.append { OpenFlags::APPEND } else { OpenFlags::empty() };
+    let (cached, at) = cached(kernel, &sink.handle, OpenFlags::WRONLY | append, sink.offset)?;
+    let written = kernel.write(&cached, bytes, Some(at))?;
+    move_on(kernel, &sink.handle, sink.offset, written)
+}
+
+fn cached<K: Kernel>(
+    kernel: &K,
+    file: &K::Handle,
+    access: OpenFlags,
+    offset: Option<u64>,
+) -> Result<(K::Handle, u64)> {
+    let cached = kernel.open_cached(file, access).map_err(|_| Errno::INVAL)?;
+    Ok((cached, offset.map_or_else(|| kernel.seek_by(file, 0), Ok)?))
+}
+
+fn move_on<K: Kernel>(kernel: &K, file: &K::Handle, offset: Option<u64>, bytes: usize) -> Result<usize> {
+    if offset.is_none() {
+        kernel.seek_by(file, bytes.cast_signed() as i64)?;
+    }
+    Ok(bytes)
 }

@@ -160,12 +160,37 @@ fn a_file_opened_with_o_direct_is_copied() {
         Err(Errno::INVAL) => return eprintln!("not run: no O_DIRECT on this file system"),
         source => source.unwrap(),
     };
-    for sink in [Sink::file(), Sink::unix()] {
-        let request = Request { start: Some(0), ..Request::default() };
-        let outcome = transfer_with(&source, &sink.fd, request).unwrap();
-        assert_eq!(outcome.bytes, LENGTH as u64);
-        assert!(fallbacks(&outcome).contains(&("sendfile", "O_DIRECT")), "{outcome:?}");
-        assert_same(&sink.end(), &bytes(LENGTH));
+    for range in [0..LENGTH, 0..1000, 10..LENGTH, 4096..5000] {
+        for sink in [Sink::file(), Sink::unix()] {
+            let length = Some(range.len() as u64);
+            let request = Request { start: Some(range.start as u64), length, ..Request::default() };
+            let outcome = transfer_with(&source, &sink.fd, request).unwrap();
+            assert!(fallbacks(&outcome).contains(&("sendfile", "O_DIRECT")), "{outcome:?}");
+            assert_same(&sink.end(), &bytes(LENGTH)[range.clone()]);
+        }
+    }
+    // By its position, which then is between two blocks.
+    let request = Request { length: Some(1000), ..Request::default() };
+    let sink = file(b"");
+    for position in [1000, 2000] {
+        assert_eq!(transfer_with(&source, &sink, request).unwrap().bytes, 1000);
+        assert_eq!(sys::seek_position(&source), Ok(position));
+    }
+    assert_same(&content(&sink), &bytes(LENGTH)[..2000]);
+}
+
+/// What is written to such a file does not fill its last block.
+#[test]
+fn a_file_opened_with_o_direct_takes_what_does_not_end_with_a_block() {
+    for flags in [sys::OpenFlags::WRONLY, sys::OpenFlags::WRONLY | sys::OpenFlags::APPEND] {
+        let named = NamedTempFile::new().unwrap();
+        let sink = match sys::open(named.path(), flags | sys::OpenFlags::DIRECT, 0) {
+            Err(Errno::INVAL) => return eprintln!("not run: no O_DIRECT on this file system"),
+            sink => sink.unwrap(),
+        };
+        assert_eq!(transfer(&file(&bytes(100_000)), &sink).unwrap().bytes, 100_000);
+        assert_eq!(transfer(&file(b"the rest"), &sink).unwrap().bytes, 8);
+        assert_same(&fs::read(named.path()).unwrap(), &[&bytes(100_000)[..], b"the rest"].concat());
     }
 }
 
