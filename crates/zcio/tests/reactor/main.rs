@@ -8,6 +8,7 @@ mod call;
 mod cancel;
 mod fan_out;
 mod many;
+mod panics;
 mod process;
 mod relay;
 mod waiting;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::os::fd::OwnedFd;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -72,7 +73,8 @@ impl Job {
         self.control.cancelled.load(Ordering::Acquire)
     }
 
-    /// Closes the descriptors, then tells: whoever hears of the end may count on their being gone.
+    /// Closes the descriptors, then tells: whoever hears of the end may count on their being gone. A panic of theirs
+    /// stays theirs: it would take along the thread that carries out all other jobs.
     pub(super) fn end(mut self: Box<Self>) {
         self.control.forget_sockets();
         let was_cancelled = self.is_cancelled();
@@ -81,7 +83,7 @@ impl Job {
         drop(self);
         drop(claims);
         if let Some(tell) = tell {
-            tell();
+            drop(panic::catch_unwind(AssertUnwindSafe(tell)));
         }
     }
 }

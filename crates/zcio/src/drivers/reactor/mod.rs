@@ -61,7 +61,7 @@ impl Reactor {
     }
 
     /// Carries out a transfer. `on_end` runs on one of the reactor's threads, after the transfer's descriptors
-    /// have been closed; it must not wait.
+    /// have been closed; it must not wait, and a panic in it ends there, reported by the panic hook.
     ///
     /// # Errors
     /// [`Cause::Busy`] where the same pipe or socket is already the same end of another transfer; `EMFILE` and

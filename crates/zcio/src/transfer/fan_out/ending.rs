@@ -1,6 +1,7 @@
 //! How a fan-out ends: what every sink has, what became of each, and what goes back.
 
 use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 
 use crate::endpoint::Kind;
 use crate::kernel::Kernel;
@@ -44,7 +45,8 @@ pub(super) struct Listener(Option<Box<dyn FnMut(usize, SinkEnding) + Send>>);
 impl Listener {
     pub(super) fn tell(&mut self, sink: usize, ending: SinkEnding) {
         if let Some(listener) = &mut self.0 {
-            listener(sink, ending);
+            // It must not take along the thread, which may carry out more than this, nor the other sinks.
+            drop(panic::catch_unwind(AssertUnwindSafe(|| listener(sink, ending))));
         }
     }
 }
@@ -57,7 +59,8 @@ impl fmt::Debug for Listener {
 
 impl<K: Kernel> FanOut<K> {
     /// The same with a listener, who is told at once of a sink, numbered from 0, that the others go on without: its
-    /// owner may have long to wait for the end. Told on the thread that carries the fan-out out, which must not wait.
+    /// owner may have long to wait for the end. Told on the thread that carries the fan-out out, which must not wait;
+    /// a panic in it ends there, reported by the panic hook.
     #[must_use]
     pub fn on_leave(mut self, listener: impl FnMut(usize, SinkEnding) + Send + 'static) -> Self {
         self.on_leave = Listener(Some(Box::new(listener)));
