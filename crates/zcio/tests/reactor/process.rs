@@ -2,13 +2,16 @@
 //! alive.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::AsFd;
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use zcio::sys::{self, Errno, FileSystem};
-use zcio::{Cause, Facts, Linux, Reactor, Request, Transfer};
+use zcio::{Cause, Ending, Facts, Linux, Reactor, Request, Transfer};
 
 use crate::common::{assert_same, bytes, content, eventually, file, file_elsewhere, in_child, receive};
 use crate::{end, socket, start, start_with};
@@ -196,6 +199,60 @@ fn nothing_stays_registered_with_epoll() {
         started.end().unwrap();
         assert_eq!(registered(), 1, "the bell");
     });
+}
+
+/// The job goes from the event loop to the disk pool, which has no thread and gets none.
+#[test]
+fn nothing_stays_registered_where_no_thread_can_be_had() {
+    in_child("process::nothing_stays_registered_where_no_thread_can_be_had", || {
+        let (sink, _peer) = socket();
+        start(&file_elsewhere(b"so that there is an event loop"), &sink).end().unwrap();
+        let (source, mut peer) = socket();
+        let started = start(&source, &file(b""));
+        assert!(eventually(|| registered() == 2), "the bell of the event loop, and an idle socket");
+        let failure = without_room_for_threads(|| {
+            peer.write_all(b"some").unwrap();
+            started.end().unwrap_err()
+        });
+        assert!(matches!(failure.cause, Cause::System { call: "clone", .. }), "{failure}");
+        assert_eq!(failure.outcome.residual, b"some");
+        assert_eq!(registered(), 1, "the bell");
+        start(&file(b"with room again"), &file(b"")).end().unwrap();
+    });
+}
+
+/// Whoever submits may hold what its callback needs.
+#[test]
+fn a_copy_that_no_thread_can_be_had_for_is_told_of_on_a_thread_of_ours() {
+    in_child("process::a_copy_that_no_thread_can_be_had_for_is_told_of_on_a_thread_of_ours", || {
+        let (sink, _peer) = socket();
+        start(&file_elsewhere(b"so that there is an event loop"), &sink).end().unwrap();
+        let (source, sink) = (file(b"some"), file(b""));
+        let copy = Transfer::new(end(&source), end(&sink), Request::default()).unwrap();
+        let (told, telling) = channel();
+        let on_end = move |ending: Ending| {
+            let thread = thread::current().name().map(str::to_owned);
+            told.send((thread, ending.unwrap_err().cause)).unwrap();
+        };
+        let (thread, cause) = without_room_for_threads(|| {
+            Reactor::global().unwrap().submit(copy, on_end).unwrap();
+            telling.recv_timeout(Duration::from_secs(20)).unwrap()
+        });
+        assert_eq!(thread.as_deref(), Some("zcio-reactor"));
+        assert!(matches!(cause, Cause::System { call: "clone", .. }), "{cause:?}");
+    });
+}
+
+/// What `body` does while there is no memory for another thread's stack, of 2 MiB. A limit to the number of threads
+/// would not do: it does not bind root. All other threads must have had their memory.
+fn without_room_for_threads<T>(body: impl FnOnce() -> T) -> T {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
+    let pages = fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
+    setrlimit(Resource::RLIMIT_AS, pages * sys::page_size() as u64 + MIB as u64, hard).unwrap();
+    let done = body();
+    setrlimit(Resource::RLIMIT_AS, soft, hard).unwrap();
+    done
 }
 
 /// Descriptors that the event loop waits for.

@@ -13,7 +13,7 @@ use crate::kernel::Linux;
 use crate::pool::Plumbing;
 use crate::stats::{DISK_QUEUE, DISK_THREADS};
 use crate::sys::{self, Errno};
-use crate::transfer::{Patience, Turn};
+use crate::transfer::{Cause, Patience, Turn};
 
 use super::inbox::Inbox;
 use super::job::Job;
@@ -65,11 +65,18 @@ impl DiskPool {
                 if let Some(job) = queue.jobs.pop_back() {
                     DISK_QUEUE.take();
                     drop(queue);
-                    super::end_without_thread(job, &self.plumbing, errno);
+                    self.give_up(job, errno);
                 }
             }
             Err(_) => self.arrived.notify_one(),
         }
+    }
+
+    /// Ends a job that no thread can be had for. On the event loop, whether that knows it or not: this thread may be
+    /// the application's, in the middle of its submitting.
+    fn give_up(&self, mut job: Box<Job>, errno: Errno) {
+        job.work.give_up(&self.plumbing, Cause::System { errno, call: "clone" }, None);
+        self.inbox.end(job);
     }
 
     fn work(&self) {

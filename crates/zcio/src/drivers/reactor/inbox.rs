@@ -19,7 +19,7 @@ pub(super) enum Message {
     Start(Box<Job>),
     /// A job whose end must become ready first.
     Park(Box<Job>),
-    /// A job that ended elsewhere and is still registered here.
+    /// A job that ended elsewhere and may still be registered here.
     End(Box<Job>),
     /// A job may have been cancelled.
     LookAt(u64),

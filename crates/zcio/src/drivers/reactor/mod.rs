@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::kernel::Linux;
 use crate::pool::Plumbing;
-use crate::sys::{self, Errno};
+use crate::sys;
 use crate::transfer::{Cause, Ending, Failure, Task, Transfer};
 
 use claims::Claims;
@@ -107,10 +107,4 @@ impl Reactor {
 #[must_use]
 pub fn is_busy<'fd, T: Task<Linux<'fd>>>(task: &T) -> bool {
     Claims::are_taken(task)
-}
-
-/// Ends a job that no thread can be had for.
-fn end_without_thread(mut job: Box<Job>, plumbing: &Plumbing<Linux<'static>>, errno: Errno) {
-    job.work.give_up(plumbing, Cause::System { errno, call: "clone" }, None);
-    job.end();
 }
