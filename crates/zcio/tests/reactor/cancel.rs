@@ -1,16 +1,19 @@
 //! Cancelled at any point: the count is exact, what was taken is given back, and no descriptor stays open.
 
 use std::io::{Read, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use zcio::sys::{self, Errno};
-use zcio::{Cause, Failure, Patience, Plumbing, Request, Step, Transfer};
+use zcio::{Cause, Endpoint, Failure, Fd, Patience, Plumbing, Reactor, Request, Step, Transfer};
 
 use crate::common::{
     assert_same, bytes, descriptors, eventually, file, file_elsewhere, fill, in_child, receive,
 };
-use crate::{end, socket, start, submit};
+use crate::{Started, end, socket, start, submit};
 
 const MIB: usize = 1 << 20;
 
@@ -137,6 +140,30 @@ fn hanging_up_reaches_the_peer_although_descriptors_are_open() {
     assert!(received.len() as u64 <= failure.outcome.bytes);
 }
 
+/// They are open here too, so that nobody sees an end when the task closes its own.
+#[test]
+fn sockets_that_are_the_tasks_alone_are_shut_down_too() {
+    let own = |socket: &UnixStream| {
+        let fd = OwnedFd::from(socket.try_clone().unwrap());
+        Endpoint::<Fd<'static>>::of(fd).unwrap()
+    };
+    let ((source, mut sender), (sink, mut receiver)) = (socket(), socket());
+    let transfer = Transfer::new(own(&source), own(&sink), Request::default()).unwrap();
+    let (on_end, ending) = channel();
+    let told = move |ending| drop(on_end.send(ending));
+    let started = Started { ticket: Reactor::global().unwrap().carry_out(transfer, told).unwrap(), ending };
+    for peer in [&sender, &receiver] {
+        peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    }
+
+    started.ticket.shut_down(1);
+    assert_eq!(receiver.read(&mut [0]).unwrap(), 0);
+    assert!(started.is_under_way(), "its source has not ended");
+    started.ticket.hang_up(0);
+    assert_eq!(sender.read(&mut [0]).unwrap(), 0);
+    assert_eq!(started.end().unwrap_err().cause, Cause::Canceled);
+}
+
 #[test]
 fn a_thousand_transfers_half_of_them_cancelled_leave_no_descriptor_open() {
     in_child("cancel::a_thousand_transfers_half_of_them_cancelled_leave_no_descriptor_open", || {
@@ -197,7 +224,7 @@ fn what_cannot_be_submitted_loses_nothing() {
         let (source, mut peer) = socket();
         let (sink, _receiver) = socket();
         fill(&sink);
-        let carrying = |peer: &mut std::os::unix::net::UnixStream| {
+        let carrying = |peer: &mut UnixStream| {
             peer.write_all(b"on the way").unwrap();
             let request = Request { asynchronous: true, ..Request::default() };
             let mut transfer = Transfer::new(end(&source), end(&sink), request).unwrap();

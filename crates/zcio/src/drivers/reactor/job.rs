@@ -1,20 +1,20 @@
-//! A task in the hands of the reactor, and what the rest of the process holds of it.
+//! A task in the hands of the reactor; what the rest of the process holds of it is its [ticket](super::ticket).
 
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::endpoint::Kind;
 use crate::kernel::Linux;
 use crate::pool::Plumbing;
-use crate::sys::{self, Events, Fd, Interest};
+use crate::sys::{Events, Fd, Interest};
 use crate::transfer::{Cause, Patience, Task, Turn};
 
 use super::claims::Claims;
 use super::inbox::Inbox;
+use super::ticket::{Control, Ticket};
 
 /// A task, whom to tell, and the registrations to undo: one piece of memory, since thousands wait.
 pub(super) struct Job<W: ?Sized = dyn Work> {
@@ -52,7 +52,7 @@ impl Job {
             return Err(task.give_up(plumbing, Cause::Busy, None));
         };
         let control = Arc::new(Control::new(id, &task, Arc::clone(inbox)));
-        let ticket = Ticket { control: Arc::clone(&control) };
+        let ticket = Ticket::new(Arc::clone(&control));
         let work = Assignment { task, ending: None, on_end: Some(on_end) };
         let job = Job { id, watched: Box::default(), timed: false, control, claims, work };
         Ok((Box::new(job), ticket))
@@ -60,6 +60,7 @@ impl Job {
 
     /// One turn of the task, unless it was cancelled meanwhile.
     pub(super) fn turn(&mut self, plumbing: &Plumbing<Linux<'static>>, patience: Patience) -> Turn<()> {
+        self.control.shut_down_owned(&self.work);
         if self.is_cancelled() {
             self.work.give_up(plumbing, Cause::Canceled, None);
             return Turn::End(());
@@ -70,7 +71,7 @@ impl Job {
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
-        self.control.cancelled.load(Ordering::Acquire)
+        self.control.is_cancelled()
     }
 
     /// Closes the descriptors, then tells: whoever hears of the end may count on their being gone. A panic of theirs
@@ -182,106 +183,4 @@ where
         }
         Some(Box::new(move || on_end(*ending)))
     }
-}
-
-/// What the owner of the task and the threads that carry it out share.
-#[derive(Debug)]
-pub(super) struct Control {
-    id: u64,
-    cancelled: AtomicBool,
-    bytes: [AtomicU64; 2],
-    /// Sink by sink, where there are many.
-    parts: Box<[AtomicU64]>,
-    /// The ends that are sockets, as long as the job has them.
-    sockets: Mutex<Sockets>,
-    inbox: Arc<Inbox>,
-}
-
-/// By the number of the end that it is.
-type Sockets = Box<[Option<Arc<OwnedFd>>]>;
-
-impl Control {
-    fn new<T: Task<Linux<'static>>>(id: u64, task: &T, inbox: Arc<Inbox>) -> Self {
-        Self {
-            id,
-            cancelled: AtomicBool::new(false),
-            bytes: task.progress().map(AtomicU64::new),
-            parts: (0..task.parts()).map(|_| AtomicU64::new(0)).collect(),
-            sockets: Mutex::new(sockets_of(task)),
-            inbox,
-        }
-    }
-
-    fn count(&self, work: &dyn Work) {
-        for (bytes, progress) in self.bytes.iter().zip(work.progress()) {
-            bytes.store(progress, Ordering::Relaxed);
-        }
-        for (part, bytes) in self.parts.iter().enumerate() {
-            bytes.store(work.progress_of(part), Ordering::Relaxed);
-        }
-    }
-
-    fn sockets(&self) -> MutexGuard<'_, Sockets> {
-        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn forget_sockets(&self) {
-        *self.sockets() = Sockets::default();
-    }
-}
-
-/// Watches and cancels a submitted task. Dropping it does neither.
-#[derive(Debug, Clone)]
-pub struct Ticket {
-    control: Arc<Control>,
-}
-
-impl Ticket {
-    /// Bytes that the sink has accepted so far.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.progress()[0]
-    }
-
-    /// The same for both directions of a bridge: from a to b, from b to a.
-    #[must_use]
-    pub fn progress(&self) -> [u64; 2] {
-        self.control.bytes.each_ref().map(|bytes| bytes.load(Ordering::Relaxed))
-    }
-
-    /// Bytes that this sink of a fan-out has accepted so far, numbered from 0; 0 for one that it has not.
-    #[must_use]
-    pub fn bytes_of(&self, sink: usize) -> u64 {
-        self.control.parts.get(sink).map_or(0, |bytes| bytes.load(Ordering::Relaxed))
-    }
-
-    /// Asks the task to stop: it ends with [`Cause::Canceled`] as soon as its thread next looks.
-    pub fn cancel(&self) {
-        self.control.cancelled.store(true, Ordering::Release);
-        self.control.inbox.look_at(self.control.id);
-    }
-
-    /// Cancels because the owner has closed the socket that is this end.
-    pub fn hang_up(&self, end: usize) {
-        self.control.cancelled.store(true, Ordering::Release);
-        self.shut_down(end);
-        self.cancel();
-    }
-
-    /// Shuts down the socket that is this end: its peer learns of it now, although the engine still holds a duplicate,
-    /// and the task with its next call. `shutdown(2)` runs under the lock that also guards its closing.
-    pub fn shut_down(&self, end: usize) {
-        if let Some(Some(socket)) = self.control.sockets().get(end) {
-            // ENOTCONN: the peer was faster.
-            let _ = sys::shutdown(socket, sys::How::Both);
-        }
-    }
-}
-
-fn sockets_of<T: Task<Linux<'static>>>(task: &T) -> Sockets {
-    let socket = |end| match task.handle_of(end) {
-        Fd::Shared(fd) if task.facts_of(end).kind == Kind::Socket => Some(Arc::clone(fd)),
-        _ => None,
-    };
-    (0..task.ends()).map(socket).collect()
 }

@@ -11,6 +11,7 @@ mod disk;
 mod event_loop;
 mod inbox;
 mod job;
+mod ticket;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +25,7 @@ use claims::Claims;
 use disk::DiskPool;
 use inbox::Inbox;
 use job::Job;
-pub use job::Ticket;
+pub use ticket::Ticket;
 
 /// The threads that carry out transfers. They do not survive fork(2): what is submitted in the child may never end.
 #[derive(Debug)]
