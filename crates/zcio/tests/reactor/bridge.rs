@@ -148,6 +148,20 @@ fn one_that_is_idle_for_too_long_ends() {
     assert!(since.elapsed() >= Duration::from_millis(500));
 }
 
+/// Timers of those that have ended are dropped, and no others.
+#[test]
+fn one_that_is_idle_for_too_long_ends_among_many_that_have_ended_before() {
+    let idle = join(Default::default(), Some(Duration::from_secs(1)));
+    for _ in 0..200 {
+        let brief = join(Default::default(), Some(Duration::from_secs(86_400)));
+        for peer in [&brief.left, &brief.right] {
+            peer.shutdown(Shutdown::Write).unwrap();
+        }
+        brief.end();
+    }
+    assert_eq!(idle.end().a_to_b.unwrap_err().cause, Cause::TimedOut);
+}
+
 #[test]
 fn an_idle_one_is_small() {
     assert!(size_of::<Bridge<zcio::Linux<'static>>>() <= 900);

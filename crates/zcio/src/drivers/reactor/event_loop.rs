@@ -31,6 +31,9 @@ const EVENTS: usize = 256;
 /// So long nothing has happened when the pipes that are kept for the next relay are closed.
 const QUIET: Duration = Duration::from_secs(1);
 
+/// So few timers of jobs that have ended are not worth looking for.
+const SPARE_TIMERS: usize = 64;
+
 /// Starts the thread.
 pub(super) fn start(
     inbox: Arc<Inbox>,
@@ -265,5 +268,13 @@ impl EventLoop {
             };
         }
         job.end();
+        self.forget_timers();
+    }
+
+    /// Drops the timers of jobs that have ended, which may be due in a day, once they are more than all that live.
+    fn forget_timers(&mut self) {
+        if self.timers.len() > 2 * self.places.len() + SPARE_TIMERS {
+            self.timers.retain(|Reverse((_, id))| self.places.contains_key(id));
+        }
     }
 }
