@@ -4,6 +4,7 @@ use std::io::{Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -138,6 +139,21 @@ fn hanging_up_reaches_the_peer_although_descriptors_are_open() {
     assert!(matches!(failure.cause, Cause::Canceled | Cause::System { errno: Errno::PIPE, .. }), "{failure}");
     assert_same(&received, &bytes(64 * MIB)[..received.len()]);
     assert!(received.len() as u64 <= failure.outcome.bytes);
+}
+
+/// In the middle of a turn it would meet an end that the peer has not sent, and take what it has for all there is.
+#[test]
+fn what_is_cut_off_by_hanging_up_has_not_ended_well() {
+    for round in 0..200 {
+        let (source, mut peer) = socket();
+        let flooding = thread::spawn(move || while peer.write_all(&[7; 1 << 16]).is_ok() {});
+        let started = start(&source, &file(b""));
+        eventually(|| started.ticket.bytes() > round * 10_000);
+        started.ticket.hang_up(0);
+        drop(source);
+        assert_eq!(started.end().unwrap_err().cause, Cause::Canceled, "round {round}");
+        flooding.join().unwrap();
+    }
 }
 
 /// They are open here too, so that nobody sees an end when the task closes its own.

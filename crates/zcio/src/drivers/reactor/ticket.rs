@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::endpoint::Kind;
 use crate::kernel::Linux;
-use crate::sys::{self, Fd};
+use crate::sys::{self, Fd, How};
 use crate::transfer::Task;
 
 use super::inbox::Inbox;
@@ -67,6 +67,19 @@ impl Control {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// `shutdown(2)` under the lock that also guards the socket's closing.
+    fn shut_down(&self, end: usize, how: How) {
+        match self.sockets().get_mut(end) {
+            Some(Some(Socket::Shared(socket))) => shut_down(&**socket, how),
+            Some(Some(Socket::Owned { asked })) => {
+                *asked = true;
+                self.asked.store(true, Ordering::Release);
+                self.inbox.look_at(self.id);
+            }
+            Some(None) | None => {}
+        }
+    }
+
     /// For who has the task, before each of its turns.
     pub(super) fn shut_down_owned(&self, work: &dyn Work) {
         if !self.asked.swap(false, Ordering::Acquire) {
@@ -76,7 +89,7 @@ impl Control {
             if let Some(Socket::Owned { asked }) = socket
                 && std::mem::take(asked)
             {
-                shut_down(work.handle_of(end));
+                shut_down(work.handle_of(end), How::Both);
             }
         }
     }
@@ -115,32 +128,25 @@ impl Ticket {
         self.control.parts.get(sink).map_or(0, |bytes| bytes.load(Ordering::Relaxed))
     }
 
-    /// Asks the task to stop: it ends with [`Cause::Canceled`] as soon as its thread next looks.
+    /// Asks the task to stop: it ends with [`Cause::Canceled`](crate::Cause::Canceled) as soon as its thread next looks.
     pub fn cancel(&self) {
         self.control.cancelled.store(true, Ordering::Release);
         self.control.inbox.look_at(self.control.id);
     }
 
-    /// Cancels because the owner has closed the socket that is this end.
+    /// Cancels because the owner has closed the socket that is this end: its peer learns of it now, although the engine
+    /// still holds a duplicate. Nothing more can be written; what a turn under way still reads has come from the peer, so
+    /// that it meets no end which the peer has not sent.
     pub fn hang_up(&self, end: usize) {
         self.control.cancelled.store(true, Ordering::Release);
-        self.shut_down(end);
+        self.control.shut_down(end, How::Write);
         self.cancel();
     }
 
-    /// Shuts down the socket that is this end: its peer learns of it now, although the engine still holds a duplicate,
-    /// and the task with its next call. `shutdown(2)` runs under the lock that also guards its closing; where the
-    /// socket is the task's alone ([`Fd::Owned`]), on the task's thread as soon as that next looks.
+    /// Shuts down the socket that is this end, in both directions: the task learns of it with its next call. Where the
+    /// socket is the task's alone ([`Fd::Owned`]), that is on the task's thread, as soon as it next looks.
     pub fn shut_down(&self, end: usize) {
-        match self.control.sockets().get_mut(end) {
-            Some(Some(Socket::Shared(socket))) => shut_down(&**socket),
-            Some(Some(Socket::Owned { asked })) => {
-                *asked = true;
-                self.control.asked.store(true, Ordering::Release);
-                self.control.inbox.look_at(self.control.id);
-            }
-            Some(None) | None => {}
-        }
+        self.control.shut_down(end, How::Both);
     }
 }
 
@@ -153,7 +159,7 @@ fn sockets_of<T: Task<Linux<'static>>>(task: &T) -> Sockets {
     (0..task.ends()).map(socket).collect()
 }
 
-fn shut_down(socket: impl AsFd) {
+fn shut_down(socket: impl AsFd, how: How) {
     // ENOTCONN: the peer was faster.
-    let _ = sys::shutdown(socket, sys::How::Both);
+    let _ = sys::shutdown(socket, how);
 }
