@@ -3,6 +3,7 @@
 import test from 'ava'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { makeFile, pathFor } from '../helpers/files.js'
 import { tunnels } from '../helpers/tunnels.js'
@@ -54,6 +55,8 @@ const rows = `${tunnels}
     },
     device: () => [openSync('/dev/null', 0o4001), () => wanted],
   }
+  process.send('ready')
+  while (heard === 0) await new Promise((resolve) => setTimeout(resolve, 1))
   const wrong = []
   for (const [name, source] of Object.entries(from)) {
     for (const [where, target] of Object.entries(to)) {
@@ -84,12 +87,12 @@ const storm = `
 
 test('each row of the route table, a bridge and a fan-out move every byte in a storm of signals', async (t) => {
   const child = spawn(process.execPath, ['--input-type=module', '--eval', rows], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   })
-  const told = text(child.stdout)
-  // One that comes before its handler would end it.
-  await once(child, 'spawn')
-  await new Promise((resolve) => setTimeout(resolve, 300))
+  // 'pipe' is a stream.
+  const told = text(child.stdout as Readable)
+  // A signal that comes before its handler would end it.
+  await within('the handler', once(child, 'message'))
   const sender = spawn(process.execPath, ['--input-type=module', '--eval', storm, String(child.pid)])
   t.teardown(() => {
     sender.kill('SIGKILL')

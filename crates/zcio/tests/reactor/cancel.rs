@@ -146,7 +146,7 @@ fn hanging_up_reaches_the_peer_although_descriptors_are_open() {
 fn what_is_cut_off_by_hanging_up_has_not_ended_well() {
     for round in 0..200 {
         let (source, mut peer) = socket();
-        let flooding = thread::spawn(move || while peer.write_all(&[7; 1 << 16]).is_ok() {});
+        let flooding = thread::spawn(move || while peer.write_all(&[7; 4096]).is_ok() {});
         let started = start(&source, &file(b""));
         eventually(|| started.ticket.bytes() > round * 10_000);
         started.ticket.hang_up(0);
