@@ -90,7 +90,7 @@ test('each row of the route table, a bridge and a fan-out move every byte in a s
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   })
   // 'pipe' is a stream.
-  const told = text(child.stdout as Readable)
+  const told = text(child.stdout!)
   // A signal that comes before its handler would end it.
   await within('the handler', once(child, 'message'))
   const sender = spawn(process.execPath, ['--input-type=module', '--eval', storm, String(child.pid)])
