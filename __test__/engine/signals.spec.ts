@@ -1,9 +1,9 @@
 // A storm of signals: every call may be interrupted, and no byte is lost or sent twice.
 
 import test from 'ava'
+import { ok as assert } from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { makeFile, pathFor } from '../helpers/files.js'
 import { tunnels } from '../helpers/tunnels.js'
@@ -89,8 +89,8 @@ test('each row of the route table, a bridge and a fan-out move every byte in a s
   const child = spawn(process.execPath, ['--input-type=module', '--eval', rows], {
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   })
-  // 'pipe' is a stream.
-  const told = text(child.stdout!)
+  assert(child.stdout)
+  const told = text(child.stdout)
   // A signal that comes before its handler would end it.
   await within('the handler', once(child, 'message'))
   const sender = spawn(process.execPath, ['--input-type=module', '--eval', storm, String(child.pid)])
