@@ -7,7 +7,6 @@ const project = house.readProject()
 /** Files of `src/` with no behaviour of their own, and why. */
 const withoutSpec: Record<string, string> = {
   'src/endpoint/here.ts': 'binding.spec.ts',
-  'src/endpoint/lent.ts': 'types',
   'src/endpoint/stream.ts': 'fallback.spec.ts',
   'src/hold-process.ts': 'engine.spec.ts, calls.spec.ts',
   'src/http/index.ts': 're-exports',

@@ -135,10 +135,18 @@ function unmoved<E extends Error & Progress>(error: E, fromA: (Buffer | undefine
   return Object.assign(error, progress)
 }
 
-async function run([a, b]: Lent, wanted: Wanted): Promise<BridgeResult> {
-  const { head, idleTimeout } = wanted
+function join([a, b]: Lent, { head, idleTimeout }: Wanted): Joined {
   const aHead = head ? Buffer.concat([head, a.head]) : a.head
-  const joined = new Joined({ a: a.fd, b: b.fd, aHead, bHead: b.head, idleTimeout })
+  try {
+    return new Joined({ a: a.fd, b: b.fd, aHead, bHead: b.head, idleTimeout })
+  } catch (error) {
+    throw unmoved(error as TransferError, [aHead], b.head)
+  }
+}
+
+async function run(lent: Lent, wanted: Wanted): Promise<BridgeResult> {
+  const [a, b] = lent
+  const joined = join(lent, wanted)
   const hold = new Hold(a, b, joined, wanted)
   const [there, back] = await joined.ended
   hold.letGo(there, back)

@@ -9,10 +9,10 @@ import type { Side } from './errors.js'
 import { holdProcess, letGoOfProcess } from './hold-process.js'
 import type { Bytes } from './options.js'
 
-/** What one transfer on descriptors is to do. The engine duplicates them at once. */
+/** What one transfer on descriptors is to do. It asks for them as it starts, and the engine duplicates them at once. */
 export interface Job {
-  source: number
-  sink: number
+  readonly source: number
+  readonly sink: number
   start?: Bytes | undefined
   sinkStart?: Bytes | undefined
   length?: Bytes | undefined

@@ -76,9 +76,23 @@ export function move(job: Move): Promise<TransferResult> {
 
 /** The same without a promise of its own: what waits for a slow reader is one object. Throws where nothing begins. */
 export function moveFor(job: Move, settled: Settled): void {
+  begin(job, settled).hold()
+}
+
+function begin(job: Move, settled: Settled): Moving {
   const { moved = 0, signal } = job
   if (signal?.aborted) throw abortError(signal, { bytes: moved })
-  new Moving(job, settled).hold()
+  try {
+    return new Moving(job, settled)
+  } catch (error) {
+    throw unmoved(job, error as TransferError)
+  }
+}
+
+/** What was taken from the source before is left over, as it is of a run that has moved nothing. */
+function unmoved({ head, putBack }: Move, error: TransferError): TransferError {
+  const isBack = !head?.length || putBack?.(head, isRefusal(error))
+  return isBack ? error : Object.assign(error, { residual: head })
 }
 
 class Moving extends Running {

@@ -10,7 +10,7 @@ import { giveBackHead, type LentSink, type LentSource } from './endpoint/lent.js
 import { ReadPast } from './endpoint/receive.js'
 import { lend } from './endpoint/socket.js'
 import { closed } from './endpoint/wait.js'
-import { abortError, isRefusal, type Fallback } from './errors.js'
+import { abortError, isRefusal, type Fallback, type TransferError } from './errors.js'
 import { Declined } from './move.js'
 import { countAfter, countWhile } from './node-internals.js'
 import { shortest } from './options.js'
@@ -45,19 +45,8 @@ export interface Spread {
 
 /** Gives every sink all bytes of the source, up to what the shortest head among them has declared. */
 export async function spread({ source, sinks }: LentMany, how: Spread): Promise<FanOutResult> {
-  const { signal, onProgress, sinkTimeout, onSinkError } = how
-  // It may have been aborted while the ends were lent: then nobody would hear of it any more.
-  if (signal?.aborted) throw giveBackHead(source, abortError(signal, { bytes: 0 }), how.livesOn)
-  const job = {
-    source: source.fd,
-    sinks: sinks.map(({ fd }) => fd),
-    start: source.start,
-    length: shortest(source.length, ...sinks.map(({ declared }) => declared)),
-    dropFailed: onSinkError === 'drop',
-    sinkTimeout,
-    head: source.head,
-  }
-  const run = engine.fanOut(job, how.onLeave)
+  const { signal, onProgress } = how
+  const run = begin(source, sinks, how)
   const letGo = hold(run, source, sinks, how)
   const outcome = await run.ended
   for (const release of letGo) release(outcome)
@@ -71,6 +60,26 @@ export async function spread({ source, sinks }: LentMany, how: Spread): Promise<
     throw declined === undefined ? explain(outcome, failure, signal) : new Declined(declined, failure)
   onProgress?.({ bytes })
   return { bytes, sinks: outcome.sinks, fallbacks }
+}
+
+function begin(source: LentSource, sinks: readonly LentSink[], how: Spread): engine.FanOutRun {
+  const { signal, sinkTimeout, onSinkError } = how
+  try {
+    // It may have been aborted while the ends were lent: then nobody would hear of it any more.
+    if (signal?.aborted) throw abortError(signal, { bytes: 0 })
+    const job = {
+      source: source.fd,
+      sinks: sinks.map(({ fd }) => fd),
+      start: source.start,
+      length: shortest(source.length, ...sinks.map(({ declared }) => declared)),
+      dropFailed: onSinkError === 'drop',
+      sinkTimeout,
+      head: source.head,
+    }
+    return engine.fanOut(job, how.onLeave)
+  } catch (error) {
+    throw giveBackHead(source, error as TransferError, how.livesOn)
+  }
 }
 
 type LetGo = (outcome: Outcome) => void

@@ -181,8 +181,12 @@ async function moveBetween(
   const { declared } = sink
   const length = shortest(wanted.length, source.length, declared)
   const result = await move({
-    source: source.fd,
-    sink: sink.fd,
+    get source() {
+      return source.fd
+    },
+    get sink() {
+      return sink.fd
+    },
     start: source.start,
     sinkStart: wanted.sinkStart ?? sink.start,
     length,

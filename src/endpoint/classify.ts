@@ -15,28 +15,36 @@ export type Source = number | { readonly fd: number } | FileHandle | ReadStream 
 export type Sink =
   number | { readonly fd: number } | FileHandle | WriteStream | Socket | ServerResponse | Writable
 
+/** A descriptor, or what has one; -1 where that is closed by now. */
+interface DescriptorKind {
+  kind: 'descriptor'
+  readonly fd: number
+}
+
 export type SourceKind =
-  | { kind: 'descriptor'; fd: number }
+  | DescriptorKind
   | { kind: 'file'; stream: ReadStream }
   | { kind: 'socket'; socket: Socket }
   | { kind: 'stream'; stream: Readable }
 
 export type SinkKind =
-  | { kind: 'descriptor'; fd: number }
+  | DescriptorKind
   | { kind: 'file'; stream: WriteStream }
   | { kind: 'socket'; socket: Socket }
   | { kind: 'response'; res: ServerResponse }
   | { kind: 'stream'; stream: Writable }
 
-const SOURCES = 'a descriptor, a FileHandle, an object with an fd (of a pipe: pipe.reader), or a readable stream'
-const SINKS = 'a descriptor, a FileHandle, an object with an fd (of a pipe: pipe.writer), or a writable stream'
+const SOURCES =
+  'a descriptor, a FileHandle, an object with an fd (of a pipe: pipe.reader), or a readable stream'
+const SINKS =
+  'a descriptor, a FileHandle, an object with an fd (of a pipe: pipe.writer), or a writable stream'
 
 export function classifySource(source: unknown): SourceKind {
   if (source instanceof ReadStream) return { kind: 'file', stream: source }
   if (source instanceof Socket) return { kind: 'socket', socket: source }
   if (source instanceof Readable) return { kind: 'stream', stream: source }
   if (isReadable(source)) return { kind: 'stream', stream: source }
-  return { kind: 'descriptor', fd: descriptor('source', source, SOURCES) }
+  return descriptorKind('source', source, SOURCES)
 }
 
 export function classifySink(sink: unknown): SinkKind {
@@ -44,7 +52,7 @@ export function classifySink(sink: unknown): SinkKind {
   if (sink instanceof Socket) return { kind: 'socket', socket: sink }
   if (sink instanceof WriteStream) return { kind: 'file', stream: sink }
   if (sink instanceof Writable || isWritable(sink)) return { kind: 'stream', stream: sink }
-  return { kind: 'descriptor', fd: descriptor('sink', sink, SINKS) }
+  return descriptorKind('sink', sink, SINKS)
 }
 
 /** The stream that it is, unless it is a descriptor. */
@@ -79,6 +87,19 @@ function isWritable(value: unknown): value is Writable {
 function hasMethods(value: unknown, ...names: string[]): boolean {
   if (typeof value !== 'object' || value === null) return false
   return names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')
+}
+
+/** An object is asked for its number each time: one that has been closed meanwhile is another's. */
+function descriptorKind(name: string, value: unknown, expected: string): DescriptorKind {
+  const fd = descriptor(name, value, expected)
+  if (typeof value === 'number') return { kind: 'descriptor', fd }
+  const owner = value as { fd: number }
+  return {
+    kind: 'descriptor',
+    get fd() {
+      return isDescriptor(owner.fd) ? owner.fd : -1
+    },
+  }
 }
 
 /** The number of a descriptor, or of an object that has one. A FileHandle that is closed has -1. */

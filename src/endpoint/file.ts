@@ -28,9 +28,14 @@ export async function lendReadStream(
 ): Promise<LentSource | Refused> {
   const refused = refusedReadStream(stream)
   if (refused !== undefined) return { refused }
-  const fd = await opened(stream, 'source', signal)
+  await opened(stream, 'source', signal)
   if (isBegun(stream)) return { refused: 'FLOWING' }
-  return { fd, ...rangeOf(stream, start) }
+  return {
+    get fd() {
+      return descriptorOf(stream, 'source')
+    },
+    ...rangeOf(stream, start),
+  }
 }
 
 /** Why a stream that is read from a file has to be read by Node, or undefined. */
@@ -92,7 +97,9 @@ function lent(stream: WriteStream): LentSink {
     release(stream)
   }
   return {
-    fd: state.fd ?? -1,
+    get fd() {
+      return descriptorOf(stream, 'sink')
+    },
     ...(state.pos === undefined ? {} : { start: state.pos }),
     count: (bytes) => {
       if (state.pos !== undefined) state.pos += bytes
@@ -111,10 +118,15 @@ async function opened(
   stream: ReadStream | WriteStream,
   side: Side,
   signal: AbortSignal | undefined,
-): Promise<number> {
-  const state = stream as unknown as FileStream
-  if (state.fd === null && !stream.destroyed) await ready(stream, 'open', side, signal)
+): Promise<void> {
+  const { fd } = stream as unknown as FileStream
+  if (fd === null && !stream.destroyed) await ready(stream, 'open', side, signal)
   // One that is destroyed while it opens has closed the file again.
-  if (state.fd === null || stream.destroyed) throw gone(stream, side)
-  return state.fd
+  descriptorOf(stream, side)
+}
+
+function descriptorOf(stream: ReadStream | WriteStream, side: Side): number {
+  const { fd } = stream as unknown as FileStream
+  if (fd === null || stream.destroyed) throw gone(stream, side)
+  return fd
 }

@@ -4,16 +4,23 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { constants as os } from 'node:os'
 import { finished } from 'node:stream/promises'
-import { isRefusal, systemError, zcioError, type TransferError } from '../errors.js'
+import { isRefusal, systemError, zcioError, type Side, type TransferError } from '../errors.js'
 import { declaredLength, descriptorOf, pendingHead } from '../node-internals.js'
 import type { Bytes } from '../options.js'
 import type { SinkKind, SourceKind } from './classify.js'
 import { lendReadStream, lendWriteStream } from './file.js'
-import { giveBackHead, NO_HEAD, type LentSink, type LentSource, type Refused } from './lent.js'
+import {
+  giveBackHead,
+  lentDescriptor,
+  NO_HEAD,
+  type LentSink,
+  type LentSource,
+  type Refused,
+} from './lent.js'
 import { lendSocketSource } from './receive.js'
 import { refusedBody, refusedResponse, socketOf } from './response.js'
 import { isLent, quiet, refusedSocket, release, reserve } from './socket.js'
-import { gone, ready } from './wait.js'
+import { closed, gone, ready } from './wait.js'
 
 /** Borrows a source, to be read from `start` on if that is given. */
 export async function lendSource(
@@ -27,7 +34,7 @@ export async function lendSource(
     if (start !== undefined) throw systemError(os.errno.ESPIPE, 'lseek', { side: 'source' })
     return lendSocketSource(source.socket, signal)
   }
-  return start === undefined ? { fd: source.fd } : { fd: source.fd, start }
+  return new LentDescriptor(source, 'source', start)
 }
 
 /**
@@ -41,7 +48,7 @@ export async function lendSink(
 ): Promise<LentSink | Refused> {
   switch (sink.kind) {
     case 'descriptor':
-      return { fd: sink.fd, count: nothing, release: nothing, end: () => Promise.resolve() }
+      return new LentDescriptor(sink, 'sink')
     case 'file':
       if (isLent(sink.stream)) throw busy()
       return lendWriteStream(sink.stream, signal, onEnd)
@@ -51,6 +58,37 @@ export async function lendSink(
       return lendResponse(sink.res, signal, onEnd)
     case 'stream':
       return { refused: 'STREAM' }
+  }
+}
+
+/** What is no stream: it stays as it is. */
+class LentDescriptor implements LentSource, LentSink {
+  readonly start?: Bytes
+  readonly #end: { readonly fd: number }
+  readonly #side: Side
+
+  constructor(end: { readonly fd: number }, side: Side, start?: Bytes) {
+    this.#end = end
+    this.#side = side
+    if (start !== undefined) this.start = start
+  }
+
+  get fd(): number {
+    const { fd } = this.#end
+    if (fd < 0) throw closed(this.#side)
+    return fd
+  }
+
+  count(): void {
+    // Its position has moved with the bytes.
+  }
+
+  release(): void {
+    // It has not been kept from anybody.
+  }
+
+  async end(): Promise<void> {
+    // It is the caller's to close.
   }
 }
 
@@ -77,12 +115,14 @@ async function lendSocket(
 
 /** A socket whose writing side is the engine's. */
 class SocketSink implements LentSink {
-  readonly fd: number
   readonly socket: Socket
 
   constructor(socket: Socket) {
-    this.fd = descriptorOf(socket)
     this.socket = socket
+  }
+
+  get fd(): number {
+    return lentDescriptor(this.socket, 'sink')
   }
 
   count(): void {
@@ -189,7 +229,16 @@ async function lendResponse(
   const giveBack = (): void => {
     release(res)
   }
-  return { fd: descriptorOf(socket), socket, declared, count: nothing, release: giveBack, end }
+  return {
+    get fd() {
+      return lentDescriptor(socket, 'sink')
+    },
+    socket,
+    declared,
+    count: nothing,
+    release: giveBack,
+    end,
+  }
 }
 
 /** Another transfer has the stream. */
@@ -198,5 +247,5 @@ export function busy(): Error {
 }
 
 function nothing(): void {
-  // The caller's descriptor stays as it is.
+  // Its socket's handle is asked.
 }

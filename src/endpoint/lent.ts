@@ -1,12 +1,21 @@
 // What lending gives: a descriptor, and how to give it back.
 
 import type { Socket } from 'node:net'
-import type { Progress } from '../errors.js'
+import type { Progress, Side } from '../errors.js'
+import { descriptorOf } from '../node-internals.js'
 import type { Bytes } from '../options.js'
+import { gone } from './wait.js'
 
-/** An end that the engine may use. */
-export interface LentSource {
-  fd: number
+/**
+ * An end that the engine may use. Until the engine has it, JavaScript may close it, and its number is then given to
+ * whatever is opened next: so it is asked for its number when the engine starts, and throws where it is gone.
+ */
+interface Lent {
+  readonly fd: number
+}
+
+/** One to be read. */
+export interface LentSource extends Lent {
   /** Where to begin and how far to go. */
   start?: Bytes
   length?: number
@@ -17,8 +26,8 @@ export interface LentSource {
   giveBack?(residual?: Buffer): boolean
 }
 
-export interface LentSink {
-  fd: number
+/** One to be written. */
+export interface LentSink extends Lent {
   start?: Bytes
   /** The socket that is written, to be kept for the engine meanwhile. */
   socket?: Socket
@@ -47,6 +56,13 @@ export function giveBackHead<E extends Partial<Progress>>(
   const { head } = source
   const isBack = source.giveBack?.(livesOn ? head : undefined) && livesOn
   return head?.length && !isBack ? Object.assign(error, { residual: head }) : error
+}
+
+/** The descriptor of a socket that is lent. */
+export function lentDescriptor(socket: Socket, side: Side): number {
+  const fd = socket.destroyed ? -1 : descriptorOf(socket)
+  if (fd < 0) throw gone(socket, side)
+  return fd
 }
 
 /** Why a stream has to be moved by Node. */

@@ -16,7 +16,7 @@ import {
   type Past,
 } from '../node-internals.js'
 import { refusedHere } from './here.js'
-import { NO_HEAD, type LentSource, type Refused } from './lent.js'
+import { lentDescriptor, NO_HEAD, type LentSource, type Refused } from './lent.js'
 import { gone, ready } from './wait.js'
 
 /** Why a socket has to be read by Node itself, or undefined. */
@@ -101,7 +101,6 @@ export async function lendSocketSource(
 
 /** A socket whose reading side is the engine's. One object: a proxy has thousands that are idle. */
 class LentSocket implements LentSource {
-  readonly fd: number
   readonly socket: Socket
   readonly head: Buffer
   readonly #wasFlowing: boolean
@@ -116,7 +115,10 @@ class LentSocket implements LentSource {
     this.head = head ?? NO_HEAD
     // After the read, which starts libuv again.
     stopReading(socket)
-    this.fd = descriptorOf(socket)
+  }
+
+  get fd(): number {
+    return lentDescriptor(this.socket, 'source')
   }
 
   giveBack(residual?: Buffer): boolean {
