@@ -119,8 +119,6 @@ async function borrow(a: Socket, b: Socket, { signal, head }: Wanted): Promise<L
     near.giveBack(near.head)
     return far
   }
-  // It may have been aborted while they were lent: then nobody would hear of it any more.
-  if (signal?.aborted) throw unmoved(abortError(signal, { bytes: 0 }), [head, near.head], far.head)
   return [near, far]
 }
 
@@ -135,9 +133,11 @@ function unmoved<E extends Error & Progress>(error: E, fromA: (Buffer | undefine
   return Object.assign(error, progress)
 }
 
-function join([a, b]: Lent, { head, idleTimeout }: Wanted): Joined {
+function join([a, b]: Lent, { signal, head, idleTimeout }: Wanted): Joined {
   const aHead = head ? Buffer.concat([head, a.head]) : a.head
   try {
+    // It may have been aborted while they were lent: then nobody would hear of it any more.
+    if (signal?.aborted) throw abortError(signal, { bytes: 0 })
     return new Joined({ a: a.fd, b: b.fd, aHead, bHead: b.head, idleTimeout })
   } catch (error) {
     throw unmoved(error as TransferError, [aHead], b.head)

@@ -81,8 +81,9 @@ export function moveFor(job: Move, settled: Settled): void {
 
 function begin(job: Move, settled: Settled): Moving {
   const { moved = 0, signal } = job
-  if (signal?.aborted) throw abortError(signal, { bytes: moved })
   try {
+    // It may have been aborted while the ends were lent: then nobody would hear of it any more.
+    if (signal?.aborted) throw abortError(signal, { bytes: moved })
     return new Moving(job, settled)
   } catch (error) {
     throw unmoved(job, error as TransferError)

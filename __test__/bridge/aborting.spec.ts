@@ -50,3 +50,14 @@ test('in is out and residual, whenever it is aborted', async (t) => {
     { numRuns: 30 },
   )
 })
+
+test('a bridge hears of an abort in any microtask of the call', async (t) => {
+  for (let microtasks = 0; microtasks < 16; microtasks++) {
+    const [[, a], [b]] = [await sockets(t), await sockets(t)]
+    const abort = new AbortController()
+    const over = failure(bridge(a, b, { signal: abort.signal }))
+    for (let i = 0; i < microtasks; i++) await Promise.resolve()
+    abort.abort()
+    t.is((await over).name, 'AbortError', `after ${microtasks} microtasks`)
+  }
+})

@@ -10,7 +10,7 @@ import { content, opened, pipe, sink, source } from '../helpers/descriptors.js'
 import { failure } from '../helpers/failures.js'
 import { makeFile, memory, pathFor, pattern, sha256 } from '../helpers/files.js'
 import { received, sockets, take } from '../helpers/sockets.js'
-import { outcome } from '../helpers/wait.js'
+import { outcome, until } from '../helpers/wait.js'
 
 const MIB = 2 ** 20
 const size = 16 * MIB
@@ -121,6 +121,29 @@ test('what was taken from a pipe and not accepted is handed back', async (t) => 
   from.readSync(inSource)
   t.is(sha256(Buffer.concat([inSink, residual, inSource])), sha256(whole.subarray(0, sent)))
 })
+
+for (const end of [true, false]) {
+  test(`an abort in any microtask of the call loses nothing that Node had read, with end: ${end}`, async (t) => {
+    for (let microtasks = 0; microtasks < 16; microtasks++) {
+      const [[near, far], to, controller] = [await sockets(t), sink(t), new AbortController()]
+      far.write('early')
+      near.resume().pause()
+      await until('Node has read', () => near.readableLength === 5)
+      const over = failure(transfer(near, to, { end, signal: controller.signal }))
+      for (let i = 0; i < microtasks; i++) await Promise.resolve()
+      controller.abort()
+      const { name, bytes: moved, residual = '' } = await over
+      const back = (end ? null : (near.read() as Buffer | null)) ?? ''
+      t.is(name, 'AbortError')
+      t.is(content(to).length, moved)
+      t.is(
+        `${String(content(to))}${String(residual)}${String(back)}`,
+        'early',
+        `after ${microtasks} microtasks`,
+      )
+    }
+  })
+}
 
 test('progress never goes back, is exact at the end, and knows the whole where it can', async (t) => {
   for (const length of [undefined, 12 * MIB, 2 * size]) {
