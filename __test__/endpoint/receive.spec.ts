@@ -5,7 +5,9 @@ import { createWriteStream, readFileSync, readSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { once } from 'node:events'
-import { transfer } from 'zcio'
+import { PassThrough } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
+import { bridge, transfer } from 'zcio'
 import { content, pipe, sink, source } from '../helpers/descriptors.js'
 import { failure } from '../helpers/failures.js'
 import { pathFor, pattern, sha256 } from '../helpers/files.js'
@@ -171,6 +173,38 @@ test('what has to be read by Node is: an encoding, an end that was read, a parse
   client.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
   t.regex((await received(client)).toString(), /ERR_ZCIO_COPY_REQUIRED$/)
 })
+
+const ways: Record<string, (socket: Socket) => unknown> = {
+  'resume()': (socket) => socket.resume(),
+  'read()': (socket) => socket.read() as unknown,
+  "a listener to 'data'": (socket) => socket.on('data', () => undefined),
+  "a listener to 'readable'": (socket) => socket.on('readable', () => socket.read() as unknown),
+  'pipe()': (socket) => socket.pipe(new PassThrough()),
+}
+
+for (const [how, read] of Object.entries(ways)) {
+  test(`JavaScript that wants to read by ${how} does not read beside the engine, also what was never read`, async (t) => {
+    // The near end is read by Node as soon as it is connected; the far end, by `pauseOnConnect`, never was.
+    for (const isNear of [true, false]) {
+      const [near, far] = await sockets(t)
+      const [from, to] = isNear ? [near, far] : [far, near]
+      const [[one, end], bytes] = [await sockets(t), pattern(600_000)]
+      const over = isNear ? transfer(from, one) : bridge(from, one).then(({ aToB }) => aToB)
+      const arrived = received(end)
+      await setImmediate()
+      read(from)
+      await setImmediate()
+      // Else it would be chance who gets the bytes.
+      t.false((from as unknown as { _handle: { reading: boolean } })._handle.reading, 'libuv reads')
+      to.write(bytes.subarray(0, 300_000))
+      await until('half has moved', () => one.bytesWritten === 300_000)
+      to.end(bytes.subarray(300_000))
+      t.is(sha256(await arrived), sha256(bytes))
+      end.end()
+      t.is((await over).bytes, bytes.length)
+    }
+  })
+}
 
 test('a socket has no offset to start from', async (t) => {
   const [near] = await sockets(t)

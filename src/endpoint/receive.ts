@@ -10,6 +10,7 @@ import {
   descriptorOf,
   hasEnded,
   holdReading,
+  isReading,
   startReading,
   stopReading,
   type Counted,
@@ -113,7 +114,10 @@ class LentSocket implements LentSource {
     if (this.#wasFlowing) socket.pause()
     const head = (socket.readableLength > 0 ? socket.read(socket.readableLength) : null) as Buffer | null
     this.head = head ?? NO_HEAD
-    // After the read, which starts libuv again.
+    // Whoever resumes it must find it waiting for bytes; else, of one that nobody has read (`pauseOnConnect`), Node
+    // would start libuv.
+    if (!isReading(socket)) socket.read(0)
+    // After what starts libuv again.
     stopReading(socket)
   }
 
