@@ -116,6 +116,21 @@ test('a transfer that waits for its peer keeps the process, costs no CPU, and en
   t.true(moved > 0 && moved < bytes.length)
 })
 
+test('a process is held though timers were mocked when its first transfer began', async (t) => {
+  const ended = await run(`${tools}
+    import { mock } from 'node:test'
+    mock.timers.enable({ apis: ['setInterval', 'setTimeout'] })
+    await transfer(source, openSync('/dev/null', 'w'), { start: 0 })
+    mock.timers.reset()
+    const { socket, far } = await stalled()
+    const moving = transfer(source, socket._handle.fd, { start: 0, length: ${4 * MIB} })
+    socket.unref()
+    far.unref()
+    setTimeout(() => far.resume(), 100).unref()
+    console.log((await moving).bytes)`)
+  t.like(ended, { code: 0, stdout: `${4 * MIB}\n` })
+})
+
 test('transfers go on while JavaScript is busy', async (t) => {
   const path = makeFile(0, 'source', memory()).path
   truncateSync(path, 64 * MIB)

@@ -3,6 +3,9 @@
 // The threadsafe functions of the binding never hold Node's event loop: an idle engine must not keep a process from
 // ending. A timer that never fires does, and only while something is under way.
 
+// Not the global one, which is a test's own while it mocks timers: that holds nothing.
+import { setInterval } from 'node:timers'
+
 let timer: NodeJS.Timeout | undefined
 let held = 0
 
