@@ -217,6 +217,9 @@ test('what makes no sense is refused before anything moves', async (t) => {
   ] as [Sink[], object, string][]) {
     t.is((await failure(fanOut(from, sinks, options))).code, code)
   }
+  const holes = await failure(fanOut(from, new Array<Sink>(1)))
+  t.is(holes.code, 'ERR_INVALID_ARG_TYPE')
+  t.regex(holes.message, /"sinks\[0\]"/)
   t.is(content(to).length, 0)
   const [near]: [Socket, Socket] = await sockets(t)
   t.is((await failure(fanOut(from, [near, near]))).code, 'ERR_ZCIO_BUSY')

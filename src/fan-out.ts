@@ -78,7 +78,7 @@ async function fanOutEnds(
   const wanted = check(options)
   if (!Array.isArray(sinks)) throw invalidType('sinks', 'an array of sinks', sinks)
   if (sinks.length === 0) throw invalidValue('sinks', sinks, 'must have at least one sink')
-  const [from, to] = [classifySource(source), sinks.map(classifySink)]
+  const [from, to] = [classifySource(source), classifySinks(sinks)]
   const streams = [from, ...to].map(streamOf)
   for (const stream of streams) stream?.on('error', ignore)
   try {
@@ -91,6 +91,14 @@ async function fanOutEnds(
   } finally {
     for (const stream of streams) if (!stream?.destroyed) stream?.off('error', ignore)
   }
+}
+
+/** Holes of an array are sinks that were forgotten. */
+function classifySinks(sinks: readonly Sink[]): SinkKind[] {
+  return Array.from(sinks, (sink: Sink | undefined, index) => {
+    if (sink === undefined) throw invalidType(`sinks[${index}]`, 'a sink', sink)
+    return classifySink(sink)
+  })
 }
 
 type Wanted = ReturnType<typeof check>
