@@ -61,6 +61,16 @@ test('a sink that fails ends it, or is left out', async (t) => {
   t.is((await failure(fanOut(source(t, bytes), [broken()], { onSinkError: 'drop' }))).message, 'broken')
 })
 
+test('a sink that is destroyed midway is one that was closed', async (t) => {
+  const closing = new Writable({
+    write() {
+      this.destroy()
+    },
+  })
+  const error = await failure(fanOut(source(t, bytes), [closing, keeper()]))
+  t.like(error, { code: 'ERR_STREAM_PREMATURE_CLOSE', side: 'sink', bytes: 0 })
+})
+
 test('a sink that is too slow is left out, and destroyed', async (t) => {
   const [good, stuck] = [keeper(), new Writable({ write: () => undefined })]
   const { bytes: moved, sinks } = await fanOut(source(t, bytes), [good, stuck], { sinkTimeout: 100 })

@@ -111,6 +111,15 @@ for (const onSinkError of ['abort', 'drop'] as const) {
   })
 }
 
+test('a sink that fails as it ends has accepted everything', async (t) => {
+  const failing = createWriteStream(pathFor('sink'))
+  failing._final = (done) => {
+    done(new Error('disk on fire'))
+  }
+  const error = await failure(fanOut(source(t, bytes), [failing, sink(t)]))
+  t.like(error, { message: 'disk on fire', side: 'sink', bytes: bytes.length })
+})
+
 test('a sink that JavaScript destroys is one that is gone', async (t) => {
   const [[good, goodEnd], [bad, badEnd]] = [await sockets(t), await sockets(t)]
   const content = pattern(16 << 20)

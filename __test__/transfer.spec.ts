@@ -8,6 +8,7 @@ import { buffer } from 'node:stream/consumers'
 import { transfer, type Mechanism, type Pipe, type Sink, type Source } from 'zcio'
 import { run } from './helpers/children.js'
 import { content, fifo, opened, pipe, sink, source } from './helpers/descriptors.js'
+import { failure } from './helpers/failures.js'
 import { makeFile, pathFor, pattern, sha256 } from './helpers/files.js'
 import { bare, received, sockets } from './helpers/sockets.js'
 
@@ -160,6 +161,15 @@ test('a length takes so much and leaves the rest, whatever it is taken from', as
     t.is((await transfer(from, to)).bytes, size - 1000, name)
     t.is(sha256(content(to)), sha256(bytes), name)
   }
+})
+
+test('a sink that fails as it ends has accepted everything', async (t) => {
+  const failing = createWriteStream(pathFor('sink'))
+  failing._final = (done) => {
+    done(new Error('disk on fire'))
+  }
+  const error = await failure(transfer(source(t, bytes), failing))
+  t.like(error, { message: 'disk on fire', side: 'sink', bytes: size })
 })
 
 test('the package can be required', async (t) => {

@@ -61,6 +61,13 @@ export function isRefusal({ code, bytes }: Pick<TransferError, 'code' | 'bytes'>
   return code === 'ERR_ZCIO_BUSY' || (code === 'ERR_ZCIO_COPY_REQUIRED' && bytes === 0)
 }
 
+/** For a promise of a sink's end: should it fail, the sink has accepted everything before. */
+export function failsAtEnd(bytes: number): (error: unknown) => never {
+  return (error) => {
+    throw Object.assign(error as Error, { bytes, side: 'sink' as const })
+  }
+}
+
 /** As Node's own promises reject when their signal is aborted. */
 export function abortError(signal: AbortSignal | undefined, progress: Progress): Error & Progress {
   const error = new Error('The operation was aborted', { cause: signal?.reason })

@@ -130,7 +130,7 @@ class Branch {
       this.#fail(error)
     })
     writer.once('close', () => {
-      if (!writer.writableFinished) this.#fail(new Error('the sink was closed'))
+      if (!writer.writableFinished) this.#fail(closed('sink'))
     })
   }
 

@@ -13,7 +13,7 @@ import {
 } from './endpoint/classify.js'
 import { lendMany, release } from './endpoint/lend-many.js'
 import type { LentSink } from './endpoint/lent.js'
-import { abortError, invalidType, invalidValue, isRefusal, type TransferError } from './errors.js'
+import { abortError, failsAtEnd, invalidType, invalidValue, isRefusal, type TransferError } from './errors.js'
 import { fanOutByStream } from './fan-out-by-stream.js'
 import { Declined, truncated } from './move.js'
 import {
@@ -163,7 +163,7 @@ async function finish(
       } else if (end) await sink.end()
       else sink.release()
     }),
-  )
+  ).catch(failsAtEnd(bytes))
 }
 
 function ignore(): void {

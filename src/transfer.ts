@@ -13,7 +13,7 @@ import {
 import { lendSink, lendSource } from './endpoint/lend.js'
 import { giveBackHead, type LentSink, type LentSource } from './endpoint/lent.js'
 import { bestMechanism } from './endpoint/route.js'
-import { abortError, isRefusal, zcioError, type Fallback, type TransferError } from './errors.js'
+import { abortError, failsAtEnd, isRefusal, zcioError, type Fallback, type TransferError } from './errors.js'
 import { transferByStream } from './fallback.js'
 import { isTraced, traced } from './diagnostics.js'
 import { Declined, move, truncated, type Move, type TransferResult } from './move.js'
@@ -167,7 +167,7 @@ async function transferBetween(from: SourceKind, to: SinkKind, wanted: Wanted): 
   }
   source.giveBack?.()
   if (!end) sink.release()
-  if (end) await sink.end()
+  if (end) await sink.end().catch(failsAtEnd(result.bytes))
   if (end) destroy(streamOf(from))
   return result
 }
