@@ -75,10 +75,13 @@ async function pipe(
     meter.look()
   }
   signal?.addEventListener('abort', look)
+  // Of a duplex stream, only the half that is written has to finish. Afterwards it were too late to listen: stdout is
+  // as if it had never ended.
+  const ended = finished(writer, { readable: false })
+  ended.catch(ignore)
   try {
     await pipeline(meter, writer, { end, ...(signal ? { signal } : {}) })
-    // Of a duplex stream, only the half that is written has to finish.
-    if (end) await finished(writer, { readable: false })
+    if (end) await ended
     else if (!writer.writableObjectMode) await written(writer, signal)
   } finally {
     signal?.removeEventListener('abort', look)
@@ -95,4 +98,8 @@ function open(source: SourceKind, sink: SinkKind, how: StreamTransfer): Ends {
     if (source.kind === 'descriptor') reader.destroy()
     throw error
   }
+}
+
+function ignore(): void {
+  // The pipeline tells.
 }

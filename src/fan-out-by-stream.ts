@@ -129,8 +129,13 @@ class Branch {
     writer.once('error', (error) => {
       this.#fail(error)
     })
+    // Stdout is no longer finished when it closes.
+    let isFinished = false
+    writer.once('finish', () => {
+      isFinished = true
+    })
     writer.once('close', () => {
-      if (!writer.writableFinished) this.#fail(closed('sink'))
+      if (!isFinished) this.#fail(closed('sink'))
     })
   }
 

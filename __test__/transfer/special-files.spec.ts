@@ -55,6 +55,23 @@ test('a file of /proc is written', async (t) => {
   writeSync(to, before)
 })
 
+/** Its file closes with the process only, so Node has it forget that it was ended. */
+test('stdout ends where it is a file or /dev/null', async (t) => {
+  for (const path of ['/dev/null', pathFor('stdout')]) {
+    for (const how of ['transfer(source, process.stdout)', 'fanOut(source, [process.stdout])']) {
+      const ended = await run(
+        `import { fanOut, transfer } from 'zcio'
+        import { Readable } from 'node:stream'
+        const source = Readable.from(['some'])
+        process.exitCode = (await ${how}).bytes`,
+        { before: `exec > ${path}` },
+      )
+      t.deepEqual(ended, { code: 4, signal: null, stdout: '', stderr: '' })
+      t.is(readFileSync(path, 'utf8'), path === '/dev/null' ? '' : 'some')
+    }
+  }
+})
+
 test('a directory is neither a source nor a sink', async (t) => {
   const directory = opened(t, '/')
   const asSource = await failure(transfer(directory, sink(t)))
