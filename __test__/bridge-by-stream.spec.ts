@@ -1,11 +1,13 @@
 // Bridges that Node's streams have to carry.
 
 import test, { type ExecutionContext } from 'ava'
+import { once } from 'node:events'
 import { Socket } from 'node:net'
 import { bridge } from 'zcio'
 import { failure } from './helpers/failures.js'
 import { pattern, sha256 } from './helpers/files.js'
 import { received, sockets, take } from './helpers/sockets.js'
+import { until } from './helpers/wait.js'
 
 /** A socket that somebody has wrapped, as instrumentation does. */
 async function wrapped(t: ExecutionContext): Promise<[near: Socket, far: Socket]> {
@@ -39,6 +41,25 @@ test('one direction goes on when the other has ended', async (t) => {
   right.end('answer')
   t.is((await received(left)).toString(), 'answer')
   t.is((await over).bToA.bytes, 6)
+})
+
+test('a socket that has ended takes nothing any more, whatever the other is', async (t) => {
+  for (const gone of ['a', 'b'] as const) {
+    const [[a, left], [b, right]] = [await sockets(t), await sockets(t)]
+    left.end('request')
+    await until('Node has read all of it', () => (a.read(0), a.readableLength === 7))
+    // Node has met its end, so its streams have to carry what it has read.
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    const one = gone === 'a' ? a : b
+    one.end()
+    ;(gone === 'a' ? left : right).resume()
+    await once(one, 'finish')
+    const head = Buffer.from('head')
+    const error = await failure(bridge(a, b, { head }))
+    t.like(error, { code: 'ERR_STREAM_PREMATURE_CLOSE', side: 'sink', bytes: 0 })
+    t.like(error, { aToB: { bytes: 0, residual: head }, bToA: { bytes: 0 } })
+    t.true(a.destroyed && b.destroyed)
+  }
 })
 
 test('an abort, an idle time and a destroyed socket end both', async (t) => {

@@ -226,6 +226,34 @@ test('a stream that is destroyed midway rejects', async (t) => {
   }
 })
 
+test('a sink that has ended or is destroyed is none, and nothing is taken for it', async (t) => {
+  const finished = new Writable({
+    write: (_chunk, _encoding, done) => {
+      done()
+    },
+  }).end()
+  await once(finished, 'close')
+  const ended = new PassThrough().end()
+  const broken = new PassThrough()
+  broken.on('error', () => undefined).destroy(new Error('broken before'))
+  for (const [to, message] of [
+    [finished, /closed/],
+    [ended, /closed/],
+    [new PassThrough().destroy(), /closed/],
+    [broken, /broken before/],
+  ] as const) {
+    for (const end of [true, false]) {
+      const from = new PassThrough()
+      from.end('some')
+      const error = await failure(transfer(from, to, { end }))
+      t.like(error, { side: 'sink', bytes: 0 })
+      t.regex(error.message, message)
+      t.is(from.destroyed, end)
+      if (!end) t.is(String(from.read()), 'some')
+    }
+  }
+})
+
 test('an abort is prompt, whether source or sink is waited for', async (t) => {
   const idle = new PassThrough()
   idle.write('some')

@@ -8,7 +8,9 @@ import { fanOut, stats } from 'zcio'
 import { content, sink, source } from './helpers/descriptors.js'
 import { failure } from './helpers/failures.js'
 import { pattern, sha256 } from './helpers/files.js'
+import { openDescriptors } from './helpers/processes.js'
 import { bare, received, sockets } from './helpers/sockets.js'
+import { until } from './helpers/wait.js'
 
 const bytes = pattern(1_000_001)
 
@@ -69,6 +71,20 @@ test('a sink that is destroyed midway is one that was closed', async (t) => {
   })
   const error = await failure(fanOut(source(t, bytes), [closing, keeper()]))
   t.like(error, { code: 'ERR_STREAM_PREMATURE_CLOSE', side: 'sink', bytes: 0 })
+})
+
+test('a sink that has ended is none, and nothing is taken for it', async (t) => {
+  const from = new PassThrough()
+  from.end('some')
+  const before = openDescriptors().length
+  const sinks = [sink(t), new PassThrough().end()]
+  t.like(await failure(fanOut(from, sinks, { end: false })), {
+    code: 'ERR_STREAM_PREMATURE_CLOSE',
+    side: 'sink',
+    bytes: 0,
+  })
+  t.is(String(from.read()), 'some')
+  await until('its own descriptors are closed', () => openDescriptors().length <= before + 1)
 })
 
 test('a sink that is too slow is left out, and destroyed', async (t) => {

@@ -2,6 +2,7 @@
 
 import type { Socket } from 'node:net'
 import { constants as os } from 'node:os'
+import { checkWritable } from './endpoint/stream.js'
 import { abortError, systemError, type Fallback, type TransferError } from './errors.js'
 import { transferByStream } from './fallback.js'
 import type { TransferResult } from './move.js'
@@ -39,6 +40,7 @@ export async function bridgeByStream(a: Socket, b: Socket, how: StreamBridge): P
     const transfer = { ...ends, signal: AbortSignal.any(signals), onProgress, fallbacks }
     return transferByStream({ kind: 'stream', stream: source }, { kind: 'socket', socket: sink }, transfer)
   }
+  checkBoth(a, b, how)
   // Else Node would end a socket of itself when its peer has.
   a.allowHalfOpen = b.allowHalfOpen = true
   if (how.head?.length) b.write(how.head)
@@ -55,6 +57,16 @@ export async function bridgeByStream(a: Socket, b: Socket, how: StreamBridge): P
     throw Object.assign(explain(error as TransferError, idle, how), progress)
   } finally {
     idle.stop()
+  }
+}
+
+/** Throws where one of them takes nothing any more, and nothing has moved. */
+function checkBoth(a: Socket, b: Socket, { head }: StreamBridge): void {
+  try {
+    for (const socket of [a, b]) checkWritable(socket)
+  } catch (error) {
+    const aToB = head?.length ? { bytes: 0, residual: head } : { bytes: 0 }
+    throw Object.assign(error as TransferError, { aToB, bToA: { bytes: 0 } })
   }
 }
 

@@ -32,7 +32,7 @@ export async function fanOutByStream(
   const { signal, end = true } = how
   const fallbacks: Fallback[] = [{ mechanism: 'splice', code: refused }]
   const reader = readerOf(source, { start: undefined, length: undefined })
-  const branches = sinks.map((sink) => new Branch(sink, end))
+  const branches: Branch[] = []
   const progress = { bytes: 0 }
   const stop = (): void => {
     for (const branch of branches) branch.stop()
@@ -40,6 +40,7 @@ export async function fanOutByStream(
   signal?.addEventListener('abort', stop)
   countStart(fallbacks)
   try {
+    for (const sink of sinks) branches.push(new Branch(sink, end))
     await pour(reader, branches, how, progress)
     countEnd(true)
   } catch (error) {

@@ -10,6 +10,7 @@ import { binding } from '../binding.js'
 import { systemError, zcioError, type Side } from '../errors.js'
 import type { Bytes } from '../options.js'
 import type { SinkKind, SourceKind } from './classify.js'
+import { gone } from './wait.js'
 
 /** What of a source is wanted. */
 interface Part {
@@ -43,7 +44,9 @@ export function readerOf(source: SourceKind, { start, length }: Part): Readable 
 export function writerOf(sink: SinkKind, start: Bytes | undefined): Writable {
   if (sink.kind !== 'descriptor') {
     if (start !== undefined) throw unseekable('sink')
-    return sink.kind === 'socket' ? sink.socket : sink.kind === 'response' ? sink.res : sink.stream
+    const writer = sink.kind === 'socket' ? sink.socket : sink.kind === 'response' ? sink.res : sink.stream
+    checkWritable(writer)
+    return writer
   }
   if (canWait(sink.fd)) {
     if (start !== undefined) throw unseekable('sink')
@@ -53,6 +56,13 @@ export function writerOf(sink: SinkKind, start: Bytes | undefined): Writable {
     ...file(sink.fd, 'sink'),
     ...(start === undefined ? {} : { start: Number(start) }),
   })
+}
+
+/** Throws where a stream takes nothing any more: one that has finished tells nobody once more. */
+export function checkWritable(writer: Writable): void {
+  // Not everything that has the methods of a Writable has its properties.
+  const { destroyed, writableEnded, writable } = writer as Partial<Writable>
+  if (destroyed || writableEnded || writable === false) throw gone(writer, 'sink')
 }
 
 /** A file by a duplicate; where there can be no more of them by the lender's own descriptor, which stays open. */
