@@ -6,7 +6,7 @@ import { createReadStream, createWriteStream, readFileSync } from 'node:fs'
 import { PassThrough, Readable, Transform, Writable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { createGunzip, createGzip } from 'node:zlib'
-import { transfer, type Mechanism, type TransferResult } from 'zcio'
+import { transfer, type Mechanism, type TransferError, type TransferResult } from 'zcio'
 import { content, opened, pipe, position, sink, source } from './helpers/descriptors.js'
 import { failure } from './helpers/failures.js'
 import { makeFile, pathFor, pattern, sha256 } from './helpers/files.js'
@@ -271,11 +271,104 @@ test('an abort is prompt, whether source or sink is waited for', async (t) => {
     }, 20)
     const error = await moving
     t.like(error, { name: 'AbortError', code: 'ABORT_ERR', cause: 'enough' })
-    if (moved === undefined) t.true(error.bytes <= blocked.buffered)
-    else t.is(error.bytes, moved)
+    t.is(error.bytes, moved ?? blocked.buffered)
     t.true(from.destroyed)
   }
   t.true(full.destroyed)
+})
+
+/** A stream that is read piece by piece. */
+function pieces(): Readable {
+  return Readable.from(chunks(), { objectMode: false })
+}
+
+/** A sink that takes `room` bytes, one piece after the other, and then does as it is told. */
+function limited(
+  room: number,
+  then: (done: (error: Error) => void, sink: Writable) => void,
+): Writable & { got: Buffer[] } {
+  const got: Buffer[] = []
+  const to = new Writable({
+    highWaterMark: 30_000,
+    write(chunk: Buffer, _, done) {
+      if (Buffer.concat(got).length >= room) then(done, to)
+      else {
+        got.push(chunk)
+        setImmediate(done)
+      }
+    },
+  })
+  return Object.assign(to, { got })
+}
+
+test('what the sink does not accept goes back into a source that lives on, and else with the error', async (t) => {
+  for (const end of [true, false]) {
+    for (const then of [
+      (done: (error: Error) => void): void => {
+        done(new Error('full'))
+      },
+      (_: unknown, to: Writable): void => {
+        to.destroy()
+      },
+      (_: unknown, to: Writable): void => {
+        to.destroy(new Error('gone'))
+      },
+    ]) {
+      const from = pieces()
+      const to = limited(100_000, then)
+      const { bytes: moved, residual, side } = await failure(transfer(from, to, { end }))
+      t.deepEqual([side, moved], ['sink', Buffer.concat(to.got).length])
+      t.is(residual === undefined, !end)
+      const rest = residual ?? (await buffer(from))
+      t.is(sha256(rest), sha256(bytes.subarray(moved, moved + rest.length)))
+      if (end) t.true(rest.length >= 7919 && rest.length < 70_000, 'no more than was under way')
+      else t.is(rest.length, size - moved)
+    }
+  }
+})
+
+test('aborted, a sink that lives on sees to what it was given, and the source has the rest', async (t) => {
+  const from = pieces()
+  const controller = new AbortController()
+  const to = limited(100_000, (done) => {
+    controller.abort()
+    setTimeout(done as () => void, 20)
+  })
+  const error = await failure(transfer(from, to, { end: false, signal: controller.signal }))
+  t.true(error.bytes > 100_000)
+  to.end()
+  await once(to, 'finish')
+  t.is(error.residual, undefined)
+  t.is(sha256(await buffer(from)), sha256(bytes.subarray(error.bytes)))
+})
+
+test('a descriptor that a stream went to has as much as the error says', async (t) => {
+  for (const end of [true, false]) {
+    for (let turns = 0; turns < 10; turns++) {
+      const from = pieces()
+      const [to, controller] = [sink(t), new AbortController()]
+      const over = transfer(from, to, { end, signal: controller.signal }).catch((error: unknown) => error)
+      for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate)
+      controller.abort()
+      const { bytes: moved, residual } = (await over) as TransferError
+      t.is(content(to).length, moved)
+      const rest = end ? (residual ?? Buffer.alloc(0)) : await buffer(from)
+      t.is(sha256(rest), sha256(end ? bytes.subarray(moved, moved + rest.length) : bytes.subarray(moved)))
+    }
+  }
+})
+
+test('what was read of a bare pipe, and not accepted, goes with the error', async (t) => {
+  const [from, controller] = [pipe(t), new AbortController()]
+  from.writeSync(bytes.subarray(0, 40_000))
+  const stuck = new Writable({ highWaterMark: 1, write: () => undefined })
+  const over = failure(transfer(from.reader, stuck, { signal: controller.signal }))
+  setTimeout(() => {
+    controller.abort()
+  }, 50)
+  const { bytes: moved, residual } = await over
+  t.is(moved, 0)
+  t.deepEqual(residual, bytes.subarray(0, 40_000 - from.buffered))
 })
 
 test('progress is reported, and the last is the whole', async (t) => {

@@ -4,8 +4,8 @@ import test from 'ava'
 import { PassThrough, Readable, Writable } from 'node:stream'
 import { createGzip, gunzipSync } from 'node:zlib'
 import { buffer } from 'node:stream/consumers'
-import { fanOut, stats } from 'zcio'
-import { content, sink, source } from './helpers/descriptors.js'
+import { fanOut, stats, transfer } from 'zcio'
+import { content, pipe, sink, source } from './helpers/descriptors.js'
 import { failure } from './helpers/failures.js'
 import { pattern, sha256 } from './helpers/files.js'
 import { openDescriptors } from './helpers/processes.js'
@@ -122,7 +122,42 @@ test('with end: false, what is left of a source can still be read', async (t) =>
   from.end('third')
   t.like(error, { message: 'broken', bytes: 5 })
   t.false(from.destroyed)
-  t.is(String(await buffer(from)), 'third')
+  t.is(String(await buffer(from)), 'secondthird')
+})
+
+test('aborted, it loses nothing of a stream', async (t) => {
+  for (const end of [true, false]) {
+    const [from, abort, file] = [new PassThrough(), new AbortController(), sink(t)]
+    const stuck = new Writable({
+      write: () => {
+        abort.abort()
+      },
+    })
+    from.write(bytes)
+    const { bytes: moved, residual } = await failure(
+      fanOut(from, [file, stuck], { end, signal: abort.signal }),
+    )
+    t.is(moved, end ? 0 : bytes.length, 'a sink that lives on sees to what it was given')
+    t.is(residual?.length, end ? bytes.length : undefined)
+    t.is(content(file).length, bytes.length, 'a write to a file is waited for')
+    t.is(from.destroyed, end)
+  }
+})
+
+test('a nonblocking pipe that is left has accepted what is in it, and the source has the rest', async (t) => {
+  const [from, { reader, writer }, abort] = [new PassThrough(), pipe(t), new AbortController()]
+  from.write(bytes)
+  const over = failure(fanOut(from, [writer], { end: false, signal: abort.signal }))
+  setTimeout(() => {
+    abort.abort()
+  }, 50)
+  const { bytes: moved, residual } = await over
+  writer.close()
+  const to = sink(t)
+  await transfer(reader, to)
+  t.deepEqual([moved, residual], [content(to).length, undefined])
+  from.end()
+  t.is(sha256(Buffer.concat([content(to), await buffer(from)])), sha256(bytes))
 })
 
 test('a source that fails or is destroyed ends it with its error', async (t) => {

@@ -2,15 +2,13 @@
 
 import test from 'ava'
 import fc from 'fast-check'
-import { PassThrough, Readable, Writable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
-import { pipeline } from 'node:stream/promises'
 import { Meter } from '#src/meter.js'
 import { failure } from './helpers/failures.js'
 import { pattern, sha256 } from './helpers/files.js'
 
 const bytes = pattern(10_000)
-const nowhere = new Writable()
 
 test('of any pieces it takes exactly the length, and the rest stays in the source', async (t) => {
   const cuts = fc.array(fc.nat(bytes.length), { maxLength: 20 })
@@ -22,7 +20,7 @@ test('of any pieces it takes exactly the length, and the rest stays in the sourc
         pieces.filter((piece) => piece.length > 0),
         { objectMode },
       )
-      const meter = new Meter(source, nowhere, length)
+      const meter = new Meter(source, { length })
       const taken = await buffer(meter)
       t.is(sha256(taken), sha256(bytes.subarray(0, length)))
       t.is(meter.taken, taken.length)
@@ -41,7 +39,7 @@ test('it takes only what is asked for', async (t) => {
       this.push(bytes.subarray(0, 10))
     },
   })
-  const meter = new Meter(source, nowhere, Infinity)
+  const meter = new Meter(source, {})
   await new Promise(setImmediate)
   t.is(meter.taken, 0)
   t.true(reads <= 2, 'the source reads ahead, by its own measure')
@@ -58,24 +56,24 @@ test('of a length of 0 nothing is even read', async (t) => {
       t.fail()
     },
   })
-  t.is((await buffer(new Meter(source, nowhere, 0))).length, 0)
+  t.is((await buffer(new Meter(source, { length: 0 }))).length, 0)
 })
 
 test('it fails as its source fails, ends as it ends, and leaves it alone when it is destroyed', async (t) => {
   const failing = new PassThrough()
-  const meter = new Meter(failing, nowhere, Infinity)
+  const meter = new Meter(failing, {})
   failing.destroy(new Error('broken'))
   t.is((await failure(buffer(meter))).message, 'broken')
   t.true(meter.sourceFailed)
 
   const closing = new PassThrough()
-  const early = new Meter(closing, nowhere, Infinity)
+  const early = new Meter(closing, {})
   closing.destroy()
   t.is((await failure(buffer(early))).code, 'ERR_STREAM_PREMATURE_CLOSE')
 
   const left = new PassThrough()
   const before = left.eventNames().length
-  const gone = new Meter(left, nowhere, Infinity)
+  const gone = new Meter(left, {})
   gone.destroy()
   await new Promise((resolve) => gone.once('close', resolve))
   t.false(left.destroyed)
@@ -84,29 +82,34 @@ test('it fails as its source fails, ends as it ends, and leaves it alone when it
 })
 
 test('what is no bytes is an error, and not the end of the process', async (t) => {
-  const meter = new Meter(Readable.from([1]), nowhere, Infinity)
+  const meter = new Meter(Readable.from([1]), {})
   t.is((await failure(buffer(meter))).code, 'ERR_INVALID_ARG_TYPE')
   t.true(meter.sourceFailed)
 })
 
-test('it knows what the sink is through with, and what is still in its buffer', async (t) => {
-  const waiting: (() => void)[] = []
-  const sink = new Writable({
-    highWaterMark: 100_000,
-    write: (_chunk, _encoding, done) => void waiting.push(done),
-  })
+test('it keeps what was taken until it is accepted, be that in the middle of a piece', async (t) => {
+  const moves: number[] = []
   const source = new PassThrough()
-  const meter = new Meter(source, sink, Infinity)
-  const piping = pipeline(meter, sink)
-  for (const [index, expected] of [0, 10, 20].entries()) {
-    source.write(bytes.subarray(0, 10))
+  const meter: Meter = new Meter(source, {
+    head: bytes.subarray(0, 10),
+    onMove: () => moves.push(meter.accepted),
+  })
+  meter.resume()
+  for (const at of [10, 20]) {
+    source.write(bytes.subarray(at, at + 10))
     await new Promise(setImmediate)
-    meter.look()
-    t.is(meter.taken, (index + 1) * 10)
-    t.is(meter.bytes, expected)
-    waiting.shift()?.()
   }
-  source.end()
-  await piping
   t.is(meter.taken, 30)
+  for (const [known, accepted] of [
+    [0, 0],
+    [10, 10],
+    [5, 10],
+    [25, 25],
+    [1000, 30],
+  ] as const) {
+    meter.accept(known)
+    t.is(meter.accepted, accepted)
+    t.deepEqual(meter.rest, bytes.subarray(accepted, 30))
+  }
+  t.deepEqual(moves, [0, 0, 10, 25, 30])
 })

@@ -1,11 +1,11 @@
 // The same promise by node:stream: for what has no descriptor, or one that the kernel paths must leave alone.
 
-import { fstatSync, WriteStream } from 'node:fs'
+import { WriteStream } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
-import { finished, pipeline } from 'node:stream/promises'
-import type { SinkKind, SourceKind } from './endpoint/classify.js'
-import { readerOf, writerOf } from './endpoint/stream.js'
-import { written } from './endpoint/wait.js'
+import { pipeline } from 'node:stream/promises'
+import { Delivery } from './delivery.js'
+import { destroy, type SinkKind, type SourceKind } from './endpoint/classify.js'
+import { putBack, readerOf, writerOf } from './endpoint/stream.js'
 import { abortError, type Fallback } from './errors.js'
 import { Meter } from './meter.js'
 import type { TransferResult } from './move.js'
@@ -24,13 +24,6 @@ export interface StreamTransfer {
   fallbacks: readonly Fallback[]
 }
 
-interface Ends {
-  reader: Readable
-  writer: Writable
-  /** The writer, if it is ours and writes a file: the write under way is then soon over. */
-  file: Writable | undefined
-}
-
 /** Pipes a source into a sink, as far as the length goes. */
 export async function transferByStream(
   source: SourceKind,
@@ -44,18 +37,21 @@ export async function transferByStream(
 
 async function moveByStream(source: SourceKind, sink: SinkKind, how: StreamTransfer): Promise<number> {
   const { signal, end = true, onProgress } = how
-  const { reader, writer, file } = open(source, sink, how)
+  const { reader, writer } = open(source, sink, how)
   const isOwn = sink.kind === 'descriptor'
-  const meter = new Meter(reader, writer, Number(how.length ?? Infinity))
-  const unwatch = watch(() => meter.bytes, { onProgress })
+  const meter = new Meter(reader, { length: Number(how.length ?? Infinity) })
+  // A socket of ours that ended would tell the peer that the connection has.
+  const delivery = new Delivery(writer, isOwn ? writer instanceof WriteStream : end, (bytes) => {
+    meter.accept(bytes)
+  })
+  const unwatch = watch(() => meter.accepted, { onProgress })
   try {
-    // A socket of ours that ended would tell the peer that the connection has.
-    await pipe(meter, writer, isOwn ? writer instanceof WriteStream : end, signal)
+    await pipeline(meter, delivery, signal ? { signal } : {})
   } catch (error) {
-    if (file && !file.closed) await new Promise((resolve) => file.once('close', resolve))
-    const bytes = isOwn && writer instanceof WriteStream ? writer.bytesWritten : meter.bytes
-    if (signal?.aborted) throw abortError(signal, { bytes })
-    throw Object.assign(error as Error, { bytes, side: meter.sourceFailed ? 'source' : 'sink' })
+    await delivery.settle(!isOwn && !end)
+    const residual = putBack(source, reader, meter.rest, !end)
+    if (end) destroy(writer, error as Error)
+    throw explain(error as Error, meter, residual, signal)
   } finally {
     unwatch()
     if (isOwn) writer.destroy()
@@ -64,36 +60,28 @@ async function moveByStream(source: SourceKind, sink: SinkKind, how: StreamTrans
   return meter.taken
 }
 
-/** Resolves when the writer is through with everything, and, with `end`, has ended. */
-async function pipe(
-  meter: Meter,
-  writer: Writable,
-  end: boolean,
+function explain(
+  error: Error,
+  { accepted: bytes, sourceFailed }: Meter,
+  residual: Buffer | undefined,
   signal: AbortSignal | undefined,
-): Promise<void> {
-  const look = (): void => {
-    meter.look()
-  }
-  signal?.addEventListener('abort', look)
-  // Of a duplex stream, only the half that is written has to finish. Afterwards it were too late to listen: stdout is
-  // as if it had never ended.
-  const ended = finished(writer, { readable: false })
-  ended.catch(ignore)
-  try {
-    await pipeline(meter, writer, { end, ...(signal ? { signal } : {}) })
-    if (end) await ended
-    else if (!writer.writableObjectMode) await written(writer, signal)
-  } finally {
-    signal?.removeEventListener('abort', look)
-  }
+): Error {
+  const progress = residual === undefined ? { bytes } : { bytes, residual }
+  if (signal?.aborted) return abortError(signal, progress)
+  return Object.assign(error, progress, { side: sourceFailed ? 'source' : 'sink' })
 }
 
-function open(source: SourceKind, sink: SinkKind, how: StreamTransfer): Ends {
+function open(
+  source: SourceKind,
+  sink: SinkKind,
+  how: StreamTransfer,
+): { reader: Readable; writer: Writable } {
   const reader = readerOf(source, how)
   try {
     const writer = writerOf(sink, how.sinkStart)
-    const isFile = sink.kind === 'descriptor' && fstatSync(sink.fd).isFile()
-    return { reader, writer, file: isFile ? writer : undefined }
+    // Whatever still happens to it when the promise has told.
+    if (sink.kind === 'descriptor') writer.on('error', ignore)
+    return { reader, writer }
   } catch (error) {
     if (source.kind === 'descriptor') reader.destroy()
     throw error
@@ -101,5 +89,5 @@ function open(source: SourceKind, sink: SinkKind, how: StreamTransfer): Ends {
 }
 
 function ignore(): void {
-  // The pipeline tells.
+  // The promise tells.
 }

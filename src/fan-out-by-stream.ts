@@ -5,7 +5,9 @@ import { constants as os } from 'node:os'
 import type { Readable, Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import type { SinkKind, SourceKind } from './endpoint/classify.js'
-import { readerOf, writerOf } from './endpoint/stream.js'
+import { countAccepted, inFile } from './endpoint/accepted.js'
+import { NO_HEAD } from './endpoint/lent.js'
+import { putBack, readerOf, writerOf } from './endpoint/stream.js'
 import { closed } from './endpoint/wait.js'
 import type { SinkOutcome } from './ending.js'
 import { abortError, systemError, type Fallback, type TransferError } from './errors.js'
@@ -33,7 +35,7 @@ export async function fanOutByStream(
   const fallbacks: Fallback[] = [{ mechanism: 'splice', code: refused }]
   const reader = readerOf(source, { start: undefined, length: undefined })
   const branches: Branch[] = []
-  const progress = { bytes: 0 }
+  const flow: Flow = { bytes: 0, rest: NO_HEAD }
   const stop = (): void => {
     for (const branch of branches) branch.stop()
   }
@@ -41,11 +43,14 @@ export async function fanOutByStream(
   countStart(fallbacks)
   try {
     for (const sink of sinks) branches.push(new Branch(sink, end))
-    await pour(reader, branches, how, progress)
+    await pour(reader, branches, how, flow)
     countEnd(true)
   } catch (error) {
     countEnd(false)
+    const { bytes, rest } = reached(flow, branches, how)
     for (const { writer } of branches) if (end) writer.destroy()
+    const residual = putBack(source, reader, rest, !end)
+    const progress = residual === undefined ? { bytes } : { bytes, residual }
     if (signal?.aborted) throw abortError(signal, progress)
     throw Object.assign(error as Error, progress, { side: (error as TransferError).side ?? 'source' })
   } finally {
@@ -54,21 +59,32 @@ export async function fanOutByStream(
     for (const { isOwn, writer } of branches) if (isOwn) writer.destroy()
     if (end || source.kind === 'descriptor') reader.destroy()
   }
-  return { ...progress, sinks: branches.map((branch) => branch.outcome()), fallbacks }
+  return { bytes: flow.bytes, sinks: branches.map((branch) => branch.outcome()), fallbacks }
+}
+
+/** How far it has come. */
+interface Flow {
+  /** Bytes that every sink has accepted. */
+  bytes: number
+  /** What was taken of the source after them. */
+  rest: Buffer
 }
 
 async function pour(
   reader: Readable,
   branches: readonly Branch[],
   how: StreamFanOut,
-  progress: { bytes: number },
+  flow: Flow,
 ): Promise<void> {
+  check(branches, how)
   for await (const chunk of chunksOf(reader, how.signal)) {
+    flow.rest = chunk
     await Promise.all(branches.map((branch) => branch.write(chunk, how.sinkTimeout)))
     how.signal?.throwIfAborted()
     check(branches, how)
-    progress.bytes += chunk.length
-    how.onProgress?.({ ...progress })
+    flow.bytes += chunk.length
+    flow.rest = NO_HEAD
+    how.onProgress?.({ bytes: flow.bytes })
   }
   await Promise.all(branches.map((branch) => branch.end()))
   check(branches, how)
@@ -99,6 +115,13 @@ async function* chunksOf(reader: Readable, signal: AbortSignal | undefined): Asy
 
 const CHANGES = ['readable', 'end', 'error', 'close'] as const
 
+/** Where it stopped: what was taken last may have been accepted by every sink, or in part. */
+function reached({ bytes, rest }: Flow, branches: readonly Branch[], { onSinkError }: StreamFanOut): Flow {
+  const counting = branches.filter(({ error, isLate }) => !error || (onSinkError === 'abort' && !isLate))
+  const accepted = counting.length > 0 ? Math.min(...counting.map((branch) => branch.bytes)) - bytes : 0
+  return { bytes: bytes + accepted, rest: rest.subarray(accepted) }
+}
+
 /** Throws where a sink has failed that may not, or none is left. */
 function check(branches: readonly Branch[], { onSinkError }: StreamFanOut): void {
   const failed = branches.filter(({ error }) => error !== undefined)
@@ -118,6 +141,10 @@ class Branch {
   /** Made here, of a descriptor. */
   readonly isOwn: boolean
   readonly #ends: boolean
+  readonly #livesOn: boolean
+  readonly #counted: () => number
+  /** Bytes that the writer was given. */
+  #given = 0
   /** Ends the wait for a write whose callback may never come. */
   #settle: (() => void) | undefined
 
@@ -127,6 +154,8 @@ class Branch {
     this.isOwn = sink.kind === 'descriptor'
     // A socket of ours that ended would tell the peer that the connection has.
     this.#ends = this.isOwn ? writer instanceof WriteStream : end
+    this.#livesOn = !this.isOwn && !end
+    this.#counted = countAccepted(writer)
     writer.once('error', (error) => {
       this.#fail(error)
     })
@@ -149,11 +178,12 @@ class Branch {
             this.#late()
           }, timeout)
         : undefined
+    this.#given += chunk.length
     await new Promise<void>((resolve) => {
       this.#settle = resolve
       this.writer.write(chunk, (error) => {
         if (error) this.#fail(error)
-        else if (!this.error) this.bytes += chunk.length
+        else if (!this.error) this.bytes = this.#given
         resolve()
       })
     })
@@ -168,9 +198,14 @@ class Branch {
     })
   }
 
-  /** Waits for nothing any more. */
+  /** Waits for nothing any more, and finds out what the sink has accepted: one that lives on will see to all of it. */
   stop(): void {
-    this.#settle?.()
+    if (this.error) return
+    if (this.#livesOn) this.bytes = this.#given
+    void inFile(this.writer).then(() => {
+      this.#count()
+      this.#settle?.()
+    })
   }
 
   outcome(): SinkOutcome {
@@ -184,7 +219,13 @@ class Branch {
     this.writer.destroy()
   }
 
+  /** Of a write that is under way or has failed, a part may have been accepted. */
+  #count(): void {
+    this.bytes = Math.max(this.bytes, Math.min(this.#counted(), this.#given))
+  }
+
   #fail(error: Error): void {
+    if (!this.error) this.#count()
     this.error ??= Object.assign(error, { bytes: this.bytes, side: 'sink' as const })
     this.#settle?.()
   }

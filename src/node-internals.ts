@@ -15,6 +15,7 @@
 //   socket._handle.shutdown()   ends what is written; 1: that was done at once
 //   socket._handle.hasRef()   whether it keeps the process alive
 //   socket._handle.bytesRead, .bytesWritten             what the socket's own counters are taken from
+//   socket._handle.writeQueueSize   bytes that libuv was given and the kernel has not accepted
 //   socket._unrefTimer()      refreshes the idle timer, as every write of Node's own does
 //   socket.parser             the HTTP parser that takes what is read, past the stream
 //   res[Symbol('kOutHeaders')]   the headers that have been set: name and value, by the name in lower case

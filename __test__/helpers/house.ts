@@ -23,7 +23,7 @@ const TYPESCRIPT = [
   ],
   ['calls', 'capabilities', 'configure', 'ending', 'engine', 'meter', 'pulse'],
   ['endpoint'],
-  ['primitives', 'pipe', 'pages', 'fallback', 'move'],
+  ['primitives', 'pipe', 'pages', 'delivery', 'fallback', 'move'],
   ['spread', 'transfer', 'plan', 'bridge-by-stream', 'fan-out-by-stream', 'piping'],
   ['fan-out', 'bridge', 'pipeline', 'http'],
   ['register', 'cli'],

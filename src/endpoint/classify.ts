@@ -71,8 +71,8 @@ export function streamOf(end: SourceKind | SinkKind): Readable | Writable | unde
 }
 
 /** Does away with a stream; old ones of other makers cannot be. */
-export function destroy(stream: Readable | Writable | undefined): void {
-  ;(stream as { destroy?: () => void } | undefined)?.destroy?.()
+export function destroy(stream: Readable | Writable | undefined, error?: Error): void {
+  ;(stream as { destroy?: (error?: Error) => void } | undefined)?.destroy?.(error)
 }
 
 /** Streams of other makers (readable-stream, Http2ServerResponse) have the methods, not the prototype. */

@@ -9,7 +9,8 @@ import { Readable, type Writable } from 'node:stream'
 import { binding } from '../binding.js'
 import { systemError, zcioError, type Side } from '../errors.js'
 import type { Bytes } from '../options.js'
-import type { SinkKind, SourceKind } from './classify.js'
+import { streamOf, type SinkKind, type SourceKind } from './classify.js'
+import { NO_HEAD } from './lent.js'
 import { gone } from './wait.js'
 
 /** What of a source is wanted. */
@@ -56,6 +57,39 @@ export function writerOf(sink: SinkKind, start: Bytes | undefined): Writable {
     ...file(sink.fd, 'sink'),
     ...(start === undefined ? {} : { start: Number(start) }),
   })
+}
+
+/**
+ * Puts bytes back that were taken from a source and not accepted by a sink, if the source lives on. Where they cannot be,
+ * returns them. A file can be read again, so of one there are none.
+ */
+export function putBack(
+  source: SourceKind,
+  reader: Readable,
+  rest: Buffer,
+  livesOn: boolean,
+): Buffer | undefined {
+  if (source.kind === 'descriptor')
+    return isSeekable(source.fd) ? undefined : residue(rest, readAhead(reader))
+  const isOriginal = reader === streamOf(source)
+  const canTake = livesOn && isOriginal && reader.readable && reader.readableEncoding === null
+  if (canTake && rest.length > 0) reader.unshift(rest)
+  return canTake ? undefined : residue(rest)
+}
+
+function residue(...parts: Buffer[]): Buffer | undefined {
+  const rest = Buffer.concat(parts)
+  return rest.length > 0 ? rest : undefined
+}
+
+/** What a stream of ours has read that nobody has taken. */
+function readAhead(reader: Readable): Buffer {
+  return (reader.readableLength > 0 ? (reader.read() as Buffer | null) : null) ?? NO_HEAD
+}
+
+function isSeekable(fd: number): boolean {
+  const stat = fstatSync(fd)
+  return stat.isFile() || stat.isBlockDevice()
 }
 
 /** Throws where a stream takes nothing any more: one that has finished tells nobody once more. */

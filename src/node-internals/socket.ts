@@ -8,6 +8,8 @@ export interface Handle {
   fd?: unknown
   reading?: boolean
   bytesRead?: unknown
+  bytesWritten?: unknown
+  writeQueueSize?: unknown
   readStart?(): number
   readStop?(): number
   shutdown?: (request: object) => number
@@ -84,6 +86,15 @@ export function holdReading(socket: Socket): () => void {
   return () => {
     handle.reading = false
   }
+}
+
+/** Bytes of a socket that the kernel has accepted; undefined where its handle does not know, or is gone. */
+export function bytesSent(socket: Socket): number | undefined {
+  // What TLS has queued is not what it was given.
+  if ('encrypted' in socket) return undefined
+  const { bytesWritten, writeQueueSize } = handleOf(socket) ?? {}
+  if (typeof bytesWritten !== 'number' || typeof writeQueueSize !== 'number') return undefined
+  return bytesWritten - writeQueueSize
 }
 
 /** Whether a socket keeps the process alive while it is read. */
