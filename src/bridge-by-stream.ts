@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net'
 import { constants as os } from 'node:os'
 import { checkWritable } from './endpoint/stream.js'
-import { abortError, systemError, type Fallback, type TransferError } from './errors.js'
+import { abortError, systemError, type Progress, type TransferError } from './errors.js'
 import { transferByStream } from './fallback.js'
 import type { TransferResult } from './move.js'
 import type { ProgressReport } from './pulse.js'
@@ -25,39 +25,15 @@ export interface StreamBridge {
 
 /** Pipes each of two sockets into the other. */
 export async function bridgeByStream(a: Socket, b: Socket, how: StreamBridge): Promise<BridgeResult> {
-  const idle = new Idleness(how.idleTimeout)
-  const stop = new AbortController()
-  const signals = [stop.signal, idle.signal, ...(how.signal ? [how.signal] : [])]
-  const moved = { aToB: 0, bToA: 0 }
-  const pipe = (source: Socket, sink: Socket, direction: 'aToB' | 'bToA'): Promise<TransferResult> => {
-    const fallbacks: Fallback[] = [{ mechanism: 'splice', code: how.refused }]
-    const onProgress = ({ bytes }: ProgressReport): void => {
-      idle.postpone()
-      moved[direction] = bytes
-      how.onProgress?.({ bytes: moved.aToB + moved.bToA })
-    }
-    const ends = { start: undefined, sinkStart: undefined, length: undefined, end: true }
-    const transfer = { ...ends, signal: AbortSignal.any(signals), onProgress, fallbacks }
-    return transferByStream({ kind: 'stream', stream: source }, { kind: 'socket', socket: sink }, transfer)
-  }
   checkBoth(a, b, how)
   // Else Node would end a socket of itself when its peer has.
   a.allowHalfOpen = b.allowHalfOpen = true
-  if (how.head?.length) b.write(how.head)
-  try {
-    const [aToB, bToA] = await Promise.all([pipe(a, b, 'aToB'), pipe(b, a, 'bToA')])
-    return { aToB: { ...aToB, bytes: aToB.bytes + (how.head?.length ?? 0) }, bToA }
-  } catch (error) {
-    stop.abort()
-    const progress = {
-      bytes: moved.aToB + moved.bToA,
-      aToB: { bytes: moved.aToB },
-      bToA: { bytes: moved.bToA },
-    }
-    throw Object.assign(explain(error as TransferError, idle, how), progress)
-  } finally {
-    idle.stop()
-  }
+  const run = new Run(how)
+  const ways = [run.pipe(a, b, 'aToB', how.head), run.pipe(b, a, 'bToA')] as const
+  const [there, back] = await Promise.allSettled(ways)
+  run.end()
+  if (there.status === 'rejected' || back.status === 'rejected') throw run.explain()
+  return { aToB: there.value, bToA: back.value }
 }
 
 /** Throws where one of them takes nothing any more, and nothing has moved. */
@@ -70,10 +46,69 @@ function checkBoth(a: Socket, b: Socket, { head }: StreamBridge): void {
   }
 }
 
-function explain(error: TransferError, idle: Idleness, { signal }: StreamBridge): Error {
-  if (signal?.aborted) return abortError(signal, { bytes: 0 })
-  return idle.signal.aborted ? systemError(os.errno.ETIMEDOUT, 'bridge') : error
+/** What both directions have in common. */
+class Run {
+  readonly #how: StreamBridge
+  readonly #idle: Idleness
+  /** Neither direction goes on without the other. */
+  readonly #stop = new AbortController()
+  readonly #progress: Record<keyof BridgeResult, Progress> = { aToB: { bytes: 0 }, bToA: { bytes: 0 } }
+  /** What ended it, of which a second failure is only the consequence. */
+  #error: TransferError | undefined
+
+  constructor(how: StreamBridge) {
+    this.#how = how
+    this.#idle = new Idleness(how.idleTimeout)
+  }
+
+  /** Pipes in one direction, what was read before first. */
+  async pipe(source: Socket, sink: Socket, way: keyof BridgeResult, head?: Buffer): Promise<TransferResult> {
+    const { signal, refused, onProgress } = this.#how
+    const signals = [this.#stop.signal, this.#idle.signal, ...(signal ? [signal] : [])]
+    const ends = [
+      { kind: 'stream', stream: source },
+      { kind: 'socket', socket: sink },
+    ] as const
+    try {
+      return await transferByStream(...ends, {
+        ...WHOLE,
+        head,
+        signal: AbortSignal.any(signals),
+        onMove: this.#idle.postpone,
+        onProgress: ({ bytes }) => {
+          this.#progress[way] = { bytes }
+          onProgress?.({ bytes: this.#progress.aToB.bytes + this.#progress.bToA.bytes })
+        },
+        // Both directions may fail with one and the same error, which can tell of one only.
+        onFailure: (progress) => {
+          this.#progress[way] = progress
+        },
+        fallbacks: [{ mechanism: 'splice', code: refused }],
+      })
+    } catch (error) {
+      this.#error ??= error as TransferError
+      this.#stop.abort()
+      throw error
+    }
+  }
+
+  end(): void {
+    this.#idle.stop()
+  }
+
+  /** The error, with how far each direction came. */
+  explain(): Error {
+    const { signal } = this.#how
+    const { aToB, bToA } = this.#progress
+    const progress = { bytes: aToB.bytes + bToA.bytes, aToB, bToA }
+    if (signal?.aborted) return Object.assign(abortError(signal, progress), progress)
+    if (this.#idle.signal.aborted) return systemError(os.errno.ETIMEDOUT, 'bridge', progress)
+    delete this.#error?.residual
+    return Object.assign(this.#error ?? new Error(), progress)
+  }
 }
+
+const WHOLE = { start: undefined, sinkStart: undefined, length: undefined, end: true } as const
 
 /** Aborts its signal when nobody has postponed that for so many ms; 0: never. */
 class Idleness {
@@ -91,7 +126,7 @@ class Idleness {
     return this.#expired.signal
   }
 
-  postpone(): void {
+  readonly postpone = (): void => {
     this.#timer?.refresh()
   }
 

@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { Delivery } from './delivery.js'
 import { destroy, type SinkKind, type SourceKind } from './endpoint/classify.js'
 import { putBack, readerOf, writerOf } from './endpoint/stream.js'
-import { abortError, type Fallback } from './errors.js'
+import { abortError, type Fallback, type Progress } from './errors.js'
 import { Meter } from './meter.js'
 import type { TransferResult } from './move.js'
 import type { Bytes } from './options.js'
@@ -22,6 +22,12 @@ export interface StreamTransfer {
   signal: AbortSignal | undefined
   onProgress: ((report: ProgressReport) => void) | undefined
   fallbacks: readonly Fallback[]
+  /** What was read of the source before, and goes first. */
+  head?: Buffer | undefined
+  /** Called whenever bytes were taken or accepted. */
+  onMove?: (() => void) | undefined
+  /** Told how far it came, should it fail. */
+  onFailure?: (progress: Progress) => void
 }
 
 /** Pipes a source into a sink, as far as the length goes. */
@@ -36,10 +42,10 @@ export async function transferByStream(
 }
 
 async function moveByStream(source: SourceKind, sink: SinkKind, how: StreamTransfer): Promise<number> {
-  const { signal, end = true, onProgress } = how
+  const { signal, end = true, onProgress, head, onMove } = how
   const { reader, writer } = open(source, sink, how)
   const isOwn = sink.kind === 'descriptor'
-  const meter = new Meter(reader, { length: Number(how.length ?? Infinity) })
+  const meter = new Meter(reader, { length: Number(how.length ?? Infinity), head, onMove })
   // A socket of ours that ended would tell the peer that the connection has.
   const delivery = new Delivery(writer, isOwn ? writer instanceof WriteStream : end, (bytes) => {
     meter.accept(bytes)
@@ -50,25 +56,18 @@ async function moveByStream(source: SourceKind, sink: SinkKind, how: StreamTrans
   } catch (error) {
     await delivery.settle(!isOwn && !end)
     const residual = putBack(source, reader, meter.rest, !end)
+    const bytes = meter.accepted
+    const progress = residual === undefined ? { bytes } : { bytes, residual }
+    how.onFailure?.(progress)
     if (end) destroy(writer, error as Error)
-    throw explain(error as Error, meter, residual, signal)
+    if (signal?.aborted) throw abortError(signal, progress)
+    throw Object.assign(error as Error, progress, { side: meter.sourceFailed ? 'source' : 'sink' })
   } finally {
     unwatch()
     if (isOwn) writer.destroy()
     if (source.kind === 'descriptor') reader.destroy()
   }
   return meter.taken
-}
-
-function explain(
-  error: Error,
-  { accepted: bytes, sourceFailed }: Meter,
-  residual: Buffer | undefined,
-  signal: AbortSignal | undefined,
-): Error {
-  const progress = residual === undefined ? { bytes } : { bytes, residual }
-  if (signal?.aborted) return abortError(signal, progress)
-  return Object.assign(error, progress, { side: sourceFailed ? 'source' : 'sink' })
 }
 
 function open(
