@@ -844,6 +844,7 @@ module.exports.close = nativeBinding.close
 module.exports.configure = nativeBinding.configure
 module.exports.detach = nativeBinding.detach
 module.exports.duplicate = nativeBinding.duplicate
+module.exports.duplicateEntrusted = nativeBinding.duplicateEntrusted
 module.exports.endQuiet = nativeBinding.endQuiet
 module.exports.fileSystems = nativeBinding.fileSystems
 module.exports.isFirstThread = nativeBinding.isFirstThread

@@ -93,8 +93,11 @@ export declare function configure(settings: NativeSettings): void
 /** Takes a mapping away from JavaScript: its Buffer has length 0 from now on. */
 export declare function detach(memory: ArrayBuffer): void
 
-/** `fcntl(F_DUPFD_CLOEXEC)`: another descriptor of the same open file, or a negative errno. */
+/** `fcntl(F_DUPFD_CLOEXEC)`: another descriptor of the same open file, or a negative errno. For libuv, which closes it. */
 export declare function duplicate(descriptor: Descriptor): number
+
+/** The same for TypeScript to [`close`]. */
+export declare function duplicateEntrusted(descriptor: Descriptor): number
 
 /** Delivers what the application's own calls have raised meanwhile. */
 export declare function endQuiet(): void

@@ -7,6 +7,7 @@ import { PassThrough, Readable, Transform, Writable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { createGunzip, createGzip } from 'node:zlib'
 import { transfer, type Mechanism, type TransferError, type TransferResult } from 'zcio'
+import { tell } from './helpers/children.js'
 import { content, opened, pipe, position, sink, source } from './helpers/descriptors.js'
 import { failure } from './helpers/failures.js'
 import { makeFile, pathFor, pattern, sha256 } from './helpers/files.js'
@@ -367,6 +368,34 @@ test('what was read of a bare pipe, and not accepted, goes with the error', asyn
   await until('it is read', () => from.buffered === 0)
   controller.abort()
   t.like(await over, { bytes: 0, residual: bytes.subarray(0, 40_000) })
+})
+
+test('what a worker had open for Node is closed with it', async (t) => {
+  const { path } = makeFile(0)
+  const worker = `
+    const { openSync } = require('node:fs')
+    const { PassThrough } = require('node:stream')
+    const { parentPort } = require('node:worker_threads')
+    import('zcio').then(({ transfer }) => {
+      const source = new PassThrough()
+      source.write('some')
+      const onProgress = () => parentPort.postMessage('moving')
+      transfer(source, openSync(${JSON.stringify(path)}, 'w'), { onProgress })
+      setInterval(() => source.write('more'), 10)
+    })`
+  const left = await tell(`
+    import { readdirSync, readlinkSync } from 'node:fs'
+    import { once } from 'node:events'
+    import { Worker } from 'node:worker_threads'
+    import 'zcio'
+    const isIt = (fd) => { try { return readlinkSync('/proc/self/fd/' + fd) === ${JSON.stringify(path)} } catch {} }
+    for (let round = 0; round < 3; round += 1) {
+      const thread = new Worker(${JSON.stringify(worker)}, { eval: true, execArgv: [] })
+      await once(thread, 'message')
+      await thread.terminate()
+    }
+    console.log(readdirSync('/proc/self/fd').filter(isIt).length)`)
+  t.is(left, 0)
 })
 
 test('progress is reported, and the last is the whole', async (t) => {

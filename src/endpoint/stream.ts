@@ -101,7 +101,7 @@ export function checkWritable(writer: Writable): void {
 
 /** A file by a duplicate; where there can be no more of them by the lender's own descriptor, which stays open. */
 function file(fd: number, side: Side): { fd: number; fs: typeof closingOurs } {
-  const own = binding().duplicate(fd)
+  const own = binding().duplicateEntrusted(fd)
   if (own >= 0) return { fd: own, fs: closingOurs }
   if (own === -os.errno.EMFILE || own === -os.errno.ENFILE) return { fd, fs: closingNothing }
   throw systemError(-own, 'fcntl', { side })

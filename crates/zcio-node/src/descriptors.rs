@@ -9,15 +9,21 @@ use zcio::sys;
 
 use crate::convert::{Descriptor, take_descriptor};
 
-/// `fcntl(F_DUPFD_CLOEXEC)`: another descriptor of the same open file, or a negative errno.
+/// `fcntl(F_DUPFD_CLOEXEC)`: another descriptor of the same open file, or a negative errno. For libuv, which closes it.
 #[napi]
 pub fn duplicate(descriptor: Descriptor) -> i32 {
     sys::duplicate(descriptor).map_or_else(|errno| -errno.raw(), IntoRawFd::into_raw_fd)
 }
 
+/// The same for TypeScript to [`close`].
+#[napi]
+pub fn duplicate_entrusted(descriptor: Descriptor) -> i32 {
+    sys::duplicate(descriptor).map_or_else(|errno| -errno.raw(), entrust)
+}
+
 thread_local! {
-    /// Files of requests under way, and ends of pipes. A worker thread can be terminated between any two steps of its
-    /// JavaScript: what it has open then goes with the thread.
+    /// Files of requests under way and of Node's streams, and ends of pipes. A worker thread can be terminated between
+    /// any two steps of its JavaScript: what it has open then goes with the thread.
     static ENTRUSTED: RefCell<HashMap<RawFd, OwnedFd>> = RefCell::default();
 }
 
