@@ -8,8 +8,8 @@
 //   readable._readableState.pipes               where it is piped
 //   readable._readableState.awaitDrainWriters   whose 'drain' it waits for: a stream, a Set of them, or null
 //   readable._readableState.dataEmitted         whether bytes have left it; set here when we have moved them
-//   readStream[Symbol('kFs')]      what it reads and closes its file with
-//   readStream[Symbol('kHandle')]  the FileHandle that it was made of
+//   fileStream[Symbol('kFs')]      what it reads or writes, and closes, its file with
+//   fileStream[Symbol('kHandle')]  the FileHandle that it was made of
 //   socket._handle.fd         the descriptor of a TCP or Pipe handle
 //   socket._handle.reading, .readStart(), .readStop()   whether libuv reads, and how to make it; pause() does not
 //   socket._handle.shutdown()   ends what is written; 1: that was done at once
@@ -23,13 +23,13 @@
 //   res._headerSent           whether it has been; set here when we have sent it
 //   res._contentLength        what the head declares
 
-import { readStreamIsAsExpected } from './node-internals/read-stream.js'
+import { fileStreamIsAsExpected } from './node-internals/file-stream.js'
 import { pipesAreAsExpected, readableIsAsExpected } from './node-internals/readable.js'
 import { responseIsAsExpected } from './node-internals/response.js'
 import { socketIsAsExpected } from './node-internals/socket.js'
 
 export * from './node-internals/counters.js'
-export * from './node-internals/read-stream.js'
+export * from './node-internals/file-stream.js'
 export * from './node-internals/readable.js'
 export * from './node-internals/response.js'
 export * from './node-internals/socket.js'
@@ -38,4 +38,4 @@ export * from './node-internals/socket.js'
 export const internals: boolean = readableIsAsExpected() && socketIsAsExpected() && responseIsAsExpected()
 
 /** Whether this Node's pipes are as described above, too. */
-export const pipingInternals: boolean = internals && pipesAreAsExpected() && readStreamIsAsExpected()
+export const pipingInternals: boolean = internals && pipesAreAsExpected() && fileStreamIsAsExpected()

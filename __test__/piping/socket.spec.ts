@@ -1,6 +1,7 @@
 import 'zcio/register'
 import test, { type ExecutionContext } from 'ava'
 import { once } from 'node:events'
+import { syncBuiltinESMExports } from 'node:module'
 import { connect, Socket } from 'node:net'
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
 import fs, { createWriteStream, readFileSync, type WriteStream } from 'node:fs'
@@ -106,8 +107,8 @@ async function heldBack(
     await until('a chunk of its own', () => a.bytesRead === before + 1)
   }
   const path = pathFor('received')
-  const slow = { ...fs, write: later(fs.write), writev: later(fs.writev) }
-  const sink = a.pipe(createWriteStream(path, { fs: slow, highWaterMark: 1 }))
+  slowDown(t)
+  const sink = a.pipe(createWriteStream(path, { highWaterMark: 1 }))
   client.write('!')
   // It is so for 10 ms only.
   while (a.bytesRead === BULK + 10) await immediate()
@@ -140,6 +141,19 @@ test.serial('who takes a socket that is held back has all that it brings', async
     sha256(Buffer.concat([Buffer.from('0123456789!'), bytes.subarray(0, MEDIUM)])),
   )
 })
+
+/** Has files take long for each write: Node's own `fs`, since with another a stream would be Node's in any case. */
+function slowDown(t: ExecutionContext): void {
+  const before = { write: fs.write, writev: fs.writev }
+  const replace = (methods: object): void => {
+    Object.assign(fs, methods)
+    syncBuiltinESMExports()
+  }
+  replace({ write: later(fs.write), writev: later(fs.writev) })
+  t.teardown(() => {
+    replace(before)
+  })
+}
 
 function later<A extends unknown[]>(call: (...args: A) => void): (...args: A) => void {
   return (...args) => {

@@ -6,6 +6,7 @@ import { finished } from 'node:stream/promises'
 import type { Side } from '../errors.js'
 import { isReading } from '../node-internals.js'
 import type { Bytes } from '../options.js'
+import { hasOwnFs, isWrapped, refusedBrand } from './brand.js'
 import { refusedHere } from './here.js'
 import type { LentSink, LentSource, Refused } from './lent.js'
 import { release, reserve } from './socket.js'
@@ -43,6 +44,8 @@ export function refusedReadStream(stream: ReadStream): string | undefined {
   const refused = refusedHere()
   if (refused !== undefined) return refused
   if (stream.readableEncoding !== null) return 'ENCODING'
+  const otherwise = refusedBrand(stream)
+  if (otherwise !== undefined) return otherwise
   return isBegun(stream) ? 'FLOWING' : undefined
 }
 
@@ -83,7 +86,11 @@ export async function lendWriteStream(
 
 /** Why a stream that is written to a file has to be written by Node, or undefined. */
 export function refusedWriteStream(stream: WriteStream): string | undefined {
-  return refusedHere() ?? (stream.writableCorked > 0 ? 'CORKED' : undefined)
+  const refused = refusedHere()
+  if (refused !== undefined) return refused
+  if (isWrapped(stream)) return 'WRAPPED'
+  if (hasOwnFs(stream)) return 'FS'
+  return stream.writableCorked > 0 ? 'CORKED' : undefined
 }
 
 /** What JavaScript writes meanwhile stays behind the bytes that the engine moves. */

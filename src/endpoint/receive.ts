@@ -16,6 +16,7 @@ import {
   type Counted,
   type Past,
 } from '../node-internals.js'
+import { refusedBrand } from './brand.js'
 import { refusedHere } from './here.js'
 import { lentDescriptor, NO_HEAD, type LentSource, type Refused } from './lent.js'
 import { gone, ready } from './wait.js'
@@ -27,6 +28,8 @@ export function refusedReading(socket: Socket): string | undefined {
   if ('encrypted' in socket) return 'TLS'
   if (socket.readableEncoding !== null) return 'ENCODING'
   if (socket.readableObjectMode) return 'OBJECT_MODE'
+  const otherwise = refusedBrand(socket)
+  if (otherwise !== undefined) return otherwise
   if (hasEnded(socket)) return 'ENDED'
   if (!socket.connecting && descriptorOf(socket) < 0) return socket.destroyed ? undefined : 'NO_DESCRIPTOR'
   if (!socket.connecting && !canBeReadFrom(socket)) return 'HTTP_PARSER'

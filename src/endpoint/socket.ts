@@ -3,9 +3,10 @@
 // While it is lent the socket is corked, so that what JavaScript writes stays behind the bytes that the engine
 // moves. Destroying it ends the transfer and tells the peer at once, although the engine holds a duplicate.
 
-import { Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 import { descriptorOf } from '../node-internals.js'
+import { isWrapped } from './brand.js'
 import { isGuarded } from './guard.js'
 import { refusedHere } from './here.js'
 import { written } from './wait.js'
@@ -15,7 +16,7 @@ export function refusedSocket(socket: Socket): string | undefined {
   const refused = refusedHere()
   if (refused !== undefined) return refused
   if ('encrypted' in socket) return 'TLS'
-  if (socket.write !== Socket.prototype.write) return 'WRAPPED'
+  if (isWrapped(socket)) return 'WRAPPED'
   if (socket.writableCorked > 0) return 'CORKED'
   if (!socket.connecting && descriptorOf(socket) < 0) return socket.destroyed ? undefined : 'NO_DESCRIPTOR'
   return undefined

@@ -4,8 +4,9 @@
 import { WriteStream, type ReadStream } from 'node:fs'
 import { ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
-import { Readable, type Writable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import { unavailable } from '../binding.js'
+import { differs, hasOwnFs, isOverridden, isWrapped as isWrappedByBrand, methods } from '../endpoint/brand.js'
 import { isBodyless } from '../endpoint/response.js'
 import { isLent } from '../endpoint/socket.js'
 import {
@@ -16,7 +17,6 @@ import {
   keepsProcess,
   pipesOf,
   pipingInternals,
-  readsDescriptor,
 } from '../node-internals.js'
 import { BULK, isFirst, isShort, isTrickle } from './bulk.js'
 import type { Look } from './look.js'
@@ -44,11 +44,7 @@ interface Condition<J> {
 }
 
 /** As Node made them: who replaces one wants to see the bytes. */
-const reading = methods(Readable.prototype, 'push', 'read', 'emit')
-const receiving = methods(Socket.prototype, 'push', 'read', 'emit')
 const responding = methods(ServerResponse.prototype, 'write', 'end')
-const sending = methods(Socket.prototype, 'write')
-const writing = methods(WriteStream.prototype, 'write', 'end', '_write', '_writev')
 
 /** Asked of the two streams. */
 const streamConditions = {
@@ -81,11 +77,11 @@ const streamConditions = {
   },
   OVERRIDDEN: {
     where: 'its `push`, `read` or `emit`, or by a subclass its `_read`, is not Node’s',
-    is: ({ source }) => differs(source, isFile(source) ? reading : receiving),
+    is: ({ source }) => isOverridden(source),
   },
   FS: {
-    where: 'it was given an `fs` of its own to read with',
-    is: ({ source }) => isFile(source) && !readsDescriptor(source),
+    where: 'one of the two was given an `fs` of its own to read or write with',
+    is: ({ source, sink }) => hasOwnFs(source) || hasOwnFs(sink),
   },
   UNREF: {
     where: 'a socket does not keep the process alive (`unref()`)',
@@ -248,20 +244,9 @@ function hasNoDescriptor(socket: Socket | null): boolean {
 }
 
 function isWrapped(sink: Writable): boolean {
-  if (sink instanceof WriteStream) return differs(sink, writing)
   if (sink instanceof ServerResponse && differs(sink, responding)) return true
-  const socket = socketOf(sink)
-  return socket !== null && differs(socket, sending)
-}
-
-type Methods = readonly [name: string, method: unknown][]
-
-function methods(object: object, ...names: string[]): Methods {
-  return names.map((name) => [name, Reflect.get(object, name) as unknown])
-}
-
-function differs(object: object, known: Methods): boolean {
-  return known.some(([name, method]) => Reflect.get(object, name) !== method)
+  const stream = sink instanceof WriteStream ? sink : socketOf(sink)
+  return stream !== null && isWrappedByBrand(stream)
 }
 
 /** A response as its sink; Node's brand knows it, its type does not say of what request. */
