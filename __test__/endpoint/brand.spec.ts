@@ -131,6 +131,23 @@ test('a socket whose push is replaced gives what it gives Node', async (t) => {
   t.deepEqual(await readFrom(t, shouting), ['OVERRIDDEN', 'DECODED'])
 })
 
+test("a socket's own end is called, and stays its own", async (t) => {
+  const [near, far] = await sockets(t)
+  let calls = 0
+  const endByNode = near.end.bind(near)
+  const end = (): Socket => {
+    calls++
+    return endByNode()
+  }
+  Object.assign(near, { end })
+  const result = await transfer(source(t, bytes), near, { end: false })
+  t.is(result.fallbacks[0]?.code, 'WRAPPED')
+  t.is(Reflect.get(near, 'end'), end)
+  near.end()
+  t.is(calls, 1)
+  t.is(String(await received(far)), text)
+})
+
 test.serial("what zcio/register replaces is nobody's own", async (t) => {
   const prototypes = [ReadStream.prototype, Socket.prototype]
   const before = prototypes.map((prototype) => Reflect.get(prototype, '_read') as unknown)

@@ -18,7 +18,7 @@ const reading = methods(Readable.prototype, 'push', 'read', 'emit')
 const receiving = methods(Socket.prototype, 'push', 'read', 'emit')
 const writing = methods(WriteStream.prototype, 'write', 'end', '_write', '_writev')
 const sending: Sending = Socket.prototype
-const { write } = sending
+const { write, end } = sending
 
 /** Why the bytes of a source are not simply those of its descriptor, or undefined. */
 export function refusedBrand(source: ReadStream | Socket): 'OVERRIDDEN' | 'FS' | undefined {
@@ -42,7 +42,7 @@ export function hasOwnFs(stream: object): boolean {
 /** Whether `write` or `end` of a sink is not Node's, or one of those that they call. */
 export function isWrapped(sink: WriteStream | Socket): boolean {
   // Spelt out, since each response asks.
-  if (sink instanceof Socket) return sink.write !== write
+  if (sink instanceof Socket) return sink.write !== write || sink.end !== end
   return differs(sink, writing)
 }
 
