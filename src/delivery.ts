@@ -22,8 +22,7 @@ export class Delivery extends Writable {
   #onFinished: Done | undefined
 
   constructor(sink: Writable, ends: boolean, accept: (bytes: number) => void) {
-    // Nothing is taken before there is room for it.
-    super({ highWaterMark: 1 })
+    super()
     this.#sink = sink
     this.#ends = ends
     this.#accept = accept
