@@ -3,6 +3,7 @@
 import test from 'ava'
 import { once } from 'node:events'
 import { createReadStream, createWriteStream, readFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { PassThrough, Readable, Transform, Writable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { createGunzip, createGzip } from 'node:zlib'
@@ -368,6 +369,18 @@ test('what was read of a bare pipe, and not accepted, goes with the error', asyn
   await until('it is read', () => from.buffered === 0)
   controller.abort()
   t.like(await over, { bytes: 0, residual: bytes.subarray(0, 40_000) })
+})
+
+test('a source that is closed meanwhile changes nothing of the error', async (t) => {
+  const [from, controller] = [await open(file.path), new AbortController()]
+  const stuck = new Writable({ write: () => undefined })
+  const over = failure(transfer(from, stuck, { signal: controller.signal }))
+  await until('it is given something', () => stuck.writableLength > 0)
+  await from.close()
+  controller.abort()
+  const { name, bytes: moved, residual } = await over
+  t.deepEqual([name, moved], ['AbortError', 0])
+  t.is(sha256(residual ?? Buffer.alloc(0)), sha256(bytes.subarray(0, residual?.length)))
 })
 
 test('what a worker had open for Node is closed with it', async (t) => {

@@ -88,8 +88,13 @@ function readAhead(reader: Readable): Buffer {
 }
 
 function isSeekable(fd: number): boolean {
-  const stat = fstatSync(fd)
-  return stat.isFile() || stat.isBlockDevice()
+  try {
+    const stat = fstatSync(fd)
+    return stat.isFile() || stat.isBlockDevice()
+  } catch {
+    // It has been closed meanwhile: nobody can read it again.
+    return false
+  }
 }
 
 /** Throws where a stream takes nothing any more: one that has finished tells nobody once more. */
