@@ -2,10 +2,12 @@ import test from 'ava'
 import { execFileSync } from 'node:child_process'
 import { appendFileSync, closeSync, mkdirSync, openSync, readFileSync, symlinkSync } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { relative } from 'node:path'
 import { respondWithFile } from 'zcio/http'
 import { evict, makeFile, memory, pathFor, pattern, sha256 } from '../helpers/files.js'
-import { serve, serveFile } from '../helpers/http-server.js'
+import { fillSendBuffer, serve, serveFile } from '../helpers/http-server.js'
+import { until } from '../helpers/wait.js'
 
 const empty = sha256(Buffer.alloc(0))
 
@@ -32,6 +34,40 @@ test('a file that has no size, as those of /proc, is an empty body', async (t) =
   t.is((await client.get()).headers['content-length'], '0')
   t.is((await client.get()).hash, empty)
 })
+
+for (const strictContentLength of [false, true]) {
+  const way = strictContentLength ? 'by streams' : 'by the kernel'
+  test.serial(
+    `a FileHandle that is closed while its response waits is not the next file: ${way}`,
+    async (t) => {
+      const [file, other] = [makeFile(32 * 2 ** 20), makeFile(32 * 2 ** 20)]
+      const handle = await open(file.path)
+      const server = await serve(t, async (res, { socket }) => {
+        res.strictContentLength = strictContentLength
+        if (!strictContentLength) fillSendBuffer(socket)
+        const sending = respondWithFile(res, handle)
+        if (strictContentLength) await until('it has begun', () => res.headersSent)
+        const { fd } = handle
+        await handle.close()
+        // Descriptors are given out from the lowest.
+        for (let opened = -1; opened < fd;) {
+          opened = openSync(other.path, 'r')
+          t.teardown(closing(opened))
+        }
+        client.resume()
+        return sending
+      })
+      const client = connect(server.address).on('error', () => undefined)
+      client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+      t.is((await server.outcome()).error?.code, 'EBADF')
+      client.destroy()
+    },
+  )
+}
+
+const closing = (fd: number) => () => {
+  closeSync(fd)
+}
 
 test('a path may be relative, and lead through a symbolic link', async (t) => {
   const file = makeFile(1000)

@@ -15,6 +15,12 @@ export interface OpenFile {
   fd: number
   /** Who closes it: whoever opened it, since Node and the binding each keep an account, for threads that end midway. */
   owner: 'caller' | 'node' | 'binding'
+  /** The caller's, who may close it at any time; its number is then another file's. */
+  handle: Handle | undefined
+}
+
+interface Handle {
+  readonly fd: number
 }
 
 /** A wanted range of a file, ready to be sent. */
@@ -78,6 +84,9 @@ const { ELOOP, ENAMETOOLONG } = os.errno
 const REGULAR = 1
 const DIRECTORY = 2
 
+/** What has been read whole is closed. */
+const NOT_OPEN: OpenFile = { fd: -1, owner: 'caller', handle: undefined }
+
 /** The whole of a file. */
 export const WHOLE: Range = { start: 0, end: Infinity }
 
@@ -107,7 +116,7 @@ export function exclusively<T>(lookAndSend: () => T): T | undefined {
 
 /** Opens a file, if that needs no waiting, and looks at it; undefined where it does, or where opening it failed. */
 export function lookNow(file: unknown, range: Range): Body | undefined {
-  if (typeof file !== 'string') return lookAt({ fd: descriptorOf(file), owner: 'caller' }, range)
+  if (typeof file !== 'string') return lookAt(given(file), range)
   const fd = binding().openFile(file, range.start, range.end, scratch)
   if (fd < 0) return undefined
   return acceptOpened(fd, range, file)
@@ -136,7 +145,7 @@ function openNow(root: string, place: Place): number {
 /** Opens a regular file beneath `root` on Node's thread pool; `walk`: without openat2(2). Otherwise a positive errno. */
 export async function openBeneath(root: string, path: string, walk: boolean): Promise<OpenFile | number> {
   const fd = await binding().openBeneathLater(root, path, walk)
-  return fd < 0 ? -fd : { fd, owner: 'binding' }
+  return fd < 0 ? -fd : { fd, owner: 'binding', handle: undefined }
 }
 
 /** Cuts a body that is a whole file to a range within it. */
@@ -155,21 +164,32 @@ export function cut(body: Body, range: Range): Body {
 
 /** Opens a file on Node's thread pool, or takes the open one that it is. */
 export async function openFile(file: unknown): Promise<OpenFile> {
-  if (typeof file === 'string') return { fd: await openLater(file), owner: 'node' }
-  return { fd: descriptorOf(file), owner: 'caller' }
+  if (typeof file === 'string') return { fd: await openLater(file), owner: 'node', handle: undefined }
+  return given(file)
+}
+
+function given(file: unknown): OpenFile {
+  const fd = descriptor('file', file, 'a path, a FileHandle or a descriptor')
+  return { fd, owner: 'caller', handle: typeof file === 'number' ? undefined : (file as Handle) }
+}
+
+/** The descriptor of a file, if that is still its own. */
+export function descriptorOf({ fd, handle }: OpenFile): number {
+  if (handle !== undefined && handle.fd !== fd) throw systemError(os.errno.EBADF, 'read', { side: 'source' })
+  return fd
 }
 
 /** Looks at an open file. */
 export function lookAt(file: OpenFile, range: Range): Body {
   if (unavailable() !== undefined) return lookByNode(file, range)
-  const errno = binding().lookAtFile(file.fd, range.start, range.end, scratch)
+  const errno = binding().lookAtFile(descriptorOf(file), range.start, range.end, scratch)
   if (errno < 0) throw systemError(-errno, 'fstat', { side: 'source' })
   return accept(file, range)
 }
 
 /** Without the native half: enough for Node's streams. */
 function lookByNode(file: OpenFile, range: Range): Body {
-  const stat = fstatSync(file.fd)
+  const stat = fstatSync(descriptorOf(file))
   const kind = stat.isFile() ? REGULAR : stat.isDirectory() ? DIRECTORY : 0
   fields.set([stat.size, stat.mtimeMs, kind, -1, 0])
   return accept(file, range)
@@ -182,10 +202,6 @@ export function closeFile(file: OpenFile): void {
   file.owner = 'caller'
 }
 
-function descriptorOf(file: unknown): number {
-  return descriptor('file', file, 'a path, a FileHandle or a descriptor')
-}
-
 function openLater(path: string): Promise<number> {
   return new Promise((resolve, reject) => {
     // O_NONBLOCK: the opening of a FIFO must not wait for its writer.
@@ -196,9 +212,9 @@ function openLater(path: string): Promise<number> {
   })
 }
 
-/** What has been read whole is not open any more. */
 function acceptOpened(fd: number, range: Range, wanted: Wanted): Body {
-  return accept(fields[READ] === -1 ? { fd, owner: 'binding' } : { fd: -1, owner: 'caller' }, range, wanted)
+  const file: OpenFile = { fd, owner: 'binding', handle: undefined }
+  return accept(fields[READ] === -1 ? file : NOT_OPEN, range, wanted)
 }
 
 /** Only a regular file has a length to declare. */
@@ -214,6 +230,7 @@ function accept(file: OpenFile, { start, end }: Range, wanted?: Wanted): Body {
   return (latest = {
     fd: file.fd,
     owner: file.owner,
+    handle: file.handle,
     start: first,
     length,
     modifiedMs: fields[MODIFIED] ?? 0,

@@ -6,9 +6,10 @@ import { finished, pipeline } from 'node:stream/promises'
 import { checkDeclaredLength, closed, declareLength, isBodyless, uncork } from '../endpoint/response.js'
 import { abortError, type Fallback, type TransferError } from '../errors.js'
 import { truncated, type TransferResult } from '../move.js'
+import type { Read } from '../node-internals.js'
 import { watch } from '../pulse.js'
 import { counted } from '../stats.js'
-import { closeFile, type Body } from './body.js'
+import { closeFile, descriptorOf, type Body } from './body.js'
 import type { Response } from './response.js'
 
 /** Sends a body through Node's streams, and says why. `content` is the body where it has been read. */
@@ -71,7 +72,21 @@ function read(body: Body): ReadStream {
     closeFile(body)
     done?.(null)
   }
-  return createReadStream('', { fd, start, end: start + length - 1, fs: { open, read: readFile, close } })
+  const read = body.handle === undefined ? readFile : readWhileOpen(body)
+  return createReadStream('', { fd, start, end: start + length - 1, fs: { open, read, close } })
+}
+
+/** The caller may close its file while it is sent. */
+function readWhileOpen(body: Body): typeof readFile {
+  const read: Read = (_, buffer, offset, length, position, done) => {
+    try {
+      ;(readFile as Read)(descriptorOf(body), buffer, offset, length, position, done)
+    } catch (error) {
+      // Node waits for the end of what it has begun before it destroys the stream.
+      process.nextTick(done, error, 0, buffer)
+    }
+  }
+  return read as typeof readFile
 }
 
 async function endWith(

@@ -11,9 +11,9 @@ import { closed, endGuarded } from '../endpoint/response.js'
 import { occupy, quiet, vacate } from '../endpoint/socket.js'
 import type { Mechanism, TransferError } from '../errors.js'
 import { moveFor, truncated, type Move, type Settled, type TransferResult } from '../move.js'
-import { descriptorOf } from '../node-internals.js'
+import { descriptorOf as socketDescriptor } from '../node-internals.js'
 import { countBytes, countEnd, countStart } from '../stats.js'
-import { closeFile, type Body, type OpenFile } from './body.js'
+import { closeFile, descriptorOf, type Body, type OpenFile } from './body.js'
 import type { Response } from './response.js'
 
 /** What the socket did not take at once: of the scratch buffer by Node, of the file by the engine. */
@@ -53,6 +53,7 @@ function sendFirst(
 class Rest implements OpenFile, Move, Settled {
   readonly fd: number
   owner: OpenFile['owner']
+  readonly handle: OpenFile['handle']
   start: number
   readonly total: number
   readonly read: boolean
@@ -69,6 +70,7 @@ class Rest implements OpenFile, Move, Settled {
   constructor(res: ServerResponse, socket: Socket, body: Body, { signal, onProgress, told }: Response) {
     this.fd = body.fd
     this.owner = body.owner
+    this.handle = body.handle
     // It is closed from here.
     body.owner = 'caller'
     this.start = body.start
@@ -82,11 +84,11 @@ class Rest implements OpenFile, Move, Settled {
   }
 
   get source(): number {
-    return this.fd
+    return descriptorOf(this)
   }
 
   get sink(): number {
-    return descriptorOf(this.socket)
+    return socketDescriptor(this.socket)
   }
 
   get length(): number {

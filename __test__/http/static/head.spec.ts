@@ -19,6 +19,7 @@ function candidateOf(pathname: string): Candidate {
 const body = (length: number, modifiedMs: number): Body => ({
   fd: -1,
   owner: 'caller',
+  handle: undefined,
   start: 0,
   length,
   modifiedMs,
