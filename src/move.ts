@@ -5,6 +5,7 @@ import type { Socket } from 'node:net'
 import type { Readable, Writable } from 'node:stream'
 import type { Outcome } from './ending.js'
 import { Running, type Job } from './engine.js'
+import { holdOpen } from './endpoint/hold-open.js'
 import { ReadPast } from './endpoint/receive.js'
 import { lendTo, takeBack } from './endpoint/socket.js'
 import { closed } from './endpoint/wait.js'
@@ -38,7 +39,7 @@ export interface Move extends Job {
    * nothing has begun, and the source lives on.
    */
   putBack?: ((residual: Buffer, refused: boolean) => boolean) | undefined
-  /** The streams whose files these are: what JavaScript destroys is moved no further. */
+  /** The streams whose files these are: what JavaScript destroys is moved no further, and closed then. */
   reader?: Readable | undefined
   writer?: Writable | undefined
   /** Bytes moved before the engine took over. */
@@ -148,10 +149,10 @@ function heed(run: Moving, { sourceSocket, reader, writer, head, signal }: Move)
   sourceSocket?.once('close', onClose)
   const read = sourceSocket && new ReadPast(sourceSocket, head?.length ?? 0, run)
   signal?.addEventListener('abort', cancel)
-  for (const stream of [reader, writer]) stream?.once('close', cancel)
+  const files = [reader, writer].map((stream) => stream && holdOpen(stream, cancel))
   return (outcome) => {
     signal?.removeEventListener('abort', cancel)
-    for (const stream of [reader, writer]) stream?.off('close', cancel)
+    for (const letGo of files) letGo?.()
     read?.end(outcome)
     sourceSocket?.off('close', onClose)
   }

@@ -10,14 +10,16 @@ import {
   readFileSync,
   readSync,
   statSync,
+  truncateSync,
   writeSync,
   type ReadStream,
   type WriteStream,
 } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { finished } from 'node:stream/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { transfer, type Pipe, type TransferOptions, type TransferResult } from 'zcio'
-import { content, pipe, sink, source } from '../helpers/descriptors.js'
+import { content, opened, pipe, sink, source } from '../helpers/descriptors.js'
 import { failure } from '../helpers/failures.js'
 import { makeFile, pathFor, pattern, sha256 } from '../helpers/files.js'
 import { sockets, take } from '../helpers/sockets.js'
@@ -290,4 +292,19 @@ test('with end: false a read stream is not read on, and not closed', async (t) =
   )
   from.destroy()
   await once(from, 'close')
+})
+
+test('a write stream that is destroyed is closed when nothing is written to its file any more', async (t) => {
+  const { path } = makeFile(0)
+  truncateSync(path, 2 ** 32)
+  const copy = pathFor('sink')
+  const to = createWriteStream(copy)
+  const moving = failure(transfer(opened(t, path), to))
+  await until('much to be written', () => existsSync(copy) && statSync(copy).size > 4 << 20)
+  to.destroy()
+  await once(to, 'close')
+  const { size: closed } = statSync(copy)
+  await sleep(100)
+  t.is(statSync(copy).size, closed)
+  t.like(await moving, { code: 'ERR_STREAM_PREMATURE_CLOSE', side: 'sink' })
 })

@@ -9,6 +9,7 @@ import type { Bytes } from '../options.js'
 import { hasOwnFs, isWrapped, refusedBrand } from './brand.js'
 import { refusedHere } from './here.js'
 import type { LentSink, LentSource, Refused } from './lent.js'
+import { replace } from './replace.js'
 import { release, reserve } from './socket.js'
 import { gone, ready, written } from './wait.js'
 
@@ -73,14 +74,24 @@ export async function lendWriteStream(
   if (stream.destroyed || !stream.writable) throw gone(stream, 'sink')
   const refused = refusedWriteStream(stream)
   if (refused !== undefined) return { refused }
-  reserve(stream, onEnd)
+  const free = keepEnds(stream, onEnd)
   try {
     await opened(stream, 'sink', signal)
     while (stream.writableLength > 0) await written(stream, signal)
-    return lent(stream)
+    return lent(stream, free)
   } catch (error) {
-    release(stream)
+    free()
     throw error
+  }
+}
+
+/** Keeps its ends for later, also under the other name that they have of a file. */
+function keepEnds(stream: WriteStream, onEnd: (() => void) | undefined): () => void {
+  reserve(stream, onEnd)
+  const restore = replace(stream, 'destroySoon', Reflect.get(stream, 'end'))
+  return () => {
+    restore()
+    release(stream)
   }
 }
 
@@ -94,14 +105,14 @@ export function refusedWriteStream(stream: WriteStream): string | undefined {
 }
 
 /** What JavaScript writes meanwhile stays behind the bytes that the engine moves. */
-function lent(stream: WriteStream): LentSink {
+function lent(stream: WriteStream, free: () => void): LentSink {
   const state = stream as unknown as FileStream
   let corked = true
   stream.cork()
   const giveBack = (): void => {
     if (corked) stream.uncork()
     corked = false
-    release(stream)
+    free()
   }
   return {
     get fd() {

@@ -2,17 +2,16 @@
 // descriptor, the engine moves what is left of the file, and the stream ends. Everything else is Node's: its `pipe`
 // and `pipeline`, its events, and the bytes too wherever a condition says so (conditions.ts).
 
-import { WriteStream, type ReadStream } from 'node:fs'
+import type { ReadStream } from 'node:fs'
 import type { Writable } from 'node:stream'
 import { setImmediate } from 'node:timers'
 import type { LentSink } from '../endpoint/lent.js'
 import { truncated, type Move } from '../move.js'
 import { pipesOf } from '../node-internals.js'
 import { isLittle, passes, refused, refusedFile, type Looked, type Reason } from './conditions.js'
-import { replace } from './interruption.js'
 import { look, stateOf } from './look.js'
 import { readNow } from './read-now.js'
-import { run, type Run } from './run.js'
+import { run } from './run.js'
 import { countAside } from './tally.js'
 
 /** The `_read` of a file stream. */
@@ -68,7 +67,7 @@ function took(source: ReadStream, bytes: number): void {
 async function pass(joint: Looked, size: number, byNode: ReadFile): Promise<void> {
   const { source, sink } = joint
   let declared: number | undefined
-  const running = run({
+  const { ended } = run({
     source,
     sink,
     job: (lent) => {
@@ -81,9 +80,7 @@ async function pass(joint: Looked, size: number, byNode: ReadFile): Promise<void
     live: true,
     stoppers: { source: [], sink: ['write'] },
   })
-  const release = destroyAfter(source, running)
-  const { bytes, reason } = await running.ended
-  release()
+  const { bytes, reason } = await ended
   if (source.destroyed) return
   const missing = reason === undefined && declared !== undefined ? joint.look.left - bytes : 0
   if (missing > 0) cut(source, sink, truncated(source.bytesRead, source.bytesRead + missing))
@@ -91,7 +88,7 @@ async function pass(joint: Looked, size: number, byNode: ReadFile): Promise<void
   else aside(source, size, byNode, reason)
 }
 
-function job({ source, sink, look }: Looked, lent: LentSink): Move {
+function job({ source, look }: Looked, lent: LentSink): Move {
   const { fd, pos } = stateOf(source)
   const isResponse = lent.declared !== undefined
   const length = isResponse ? look.left : look.wanted
@@ -105,22 +102,7 @@ function job({ source, sink, look }: Looked, lent: LentSink): Move {
     snapshot: false,
     isSinkSocket: isResponse,
     socket: lent.socket,
-    writer: sink instanceof WriteStream ? sink : undefined,
   }
-}
-
-/**
- * Node does not close a file before the read that is under way has come back; so a stream that is destroyed waits for
- * the run, which stops. What else closes at the same time closes first, and a pipeline tells of the same error.
- */
-function destroyAfter(source: ReadStream, { ended, stop }: Run): () => void {
-  const destroy = source._destroy.bind(source)
-  return replace(source, '_destroy', (...args: Parameters<typeof destroy>) => {
-    stop()
-    void ended.then(() => {
-      destroy(...args)
-    })
-  })
 }
 
 /**

@@ -2,6 +2,7 @@
 // bytes should stop where they are, so that Node goes on from there.
 
 import type { Readable, Writable } from 'node:stream'
+import { replace } from '../endpoint/replace.js'
 
 /** Calls `stop` when JavaScript calls one of these methods, and then the method. Returns how to stop watching. */
 export function watchCalls(
@@ -33,16 +34,5 @@ export function watchFor(source: Readable, sink: Writable, stop: () => void): ()
   return () => {
     source.off('pause', stop).off('newListener', onListener)
     sink.off('unpipe', stop)
-  }
-}
-
-/** Gives an object this method of its own. Returns how to give it back what it had, unless that is done already. */
-export function replace(object: object, name: string, method: unknown): () => void {
-  const before = Object.getOwnPropertyDescriptor(object, name)
-  Reflect.set(object, name, method)
-  return () => {
-    if (Reflect.get(object, name) !== method) return
-    if (before === undefined) Reflect.deleteProperty(object, name)
-    else Object.defineProperty(object, name, before)
   }
 }

@@ -1,8 +1,10 @@
 // One run of the engine from a piped stream to its destination: to the end of the source, unless JavaScript wants one of
 // the two otherwise, or the kernel refuses. What a source is, and what becomes of it then, its own module knows.
 
+import { ReadStream, WriteStream } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import { classifySink } from '../endpoint/classify.js'
+import { holdOpen } from '../endpoint/hold-open.js'
 import { lendSink } from '../endpoint/lend.js'
 import type { LentSink } from '../endpoint/lent.js'
 import type { TransferError } from '../errors.js'
@@ -52,6 +54,7 @@ export function run(way: Way): Run {
 async function go(way: Way, signal: AbortSignal, stop: () => void): Promise<Ending> {
   const { source, sink, stoppers } = way
   const unwatch = [watchFor(source, sink, stop), watchCalls(source, stoppers.source, stop)]
+  const files = [source, sink].filter(isOfFile).map((stream) => holdOpen(stream, stop))
   const account = new Account(way)
   try {
     const lent = await lendSink(classifySink(sink), signal, stop)
@@ -68,7 +71,12 @@ async function go(way: Way, signal: AbortSignal, stop: () => void): Promise<Endi
   } finally {
     for (const end of unwatch) end()
     account.close()
+    for (const letGo of files) letGo()
   }
+}
+
+function isOfFile(stream: Readable | Writable): stream is ReadStream | WriteStream {
+  return stream instanceof ReadStream || stream instanceof WriteStream
 }
 
 function jobOf({ job, live }: Way, lent: LentSink, account: Account, signal: AbortSignal): Move {

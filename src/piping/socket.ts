@@ -76,7 +76,7 @@ async function pass(source: Socket, sink: Writable, size: number, byNode: ReadSo
         residual = bytes
         return true
       }
-      return { ...job(source, sink, lent), putBack }
+      return { ...job(source, lent), putBack }
     },
     // The counts of sockets are asked for; those of a file are told.
     live: sink instanceof WriteStream,
@@ -93,7 +93,7 @@ async function pass(source: Socket, sink: Writable, size: number, byNode: ReadSo
   })
 }
 
-function job(source: Socket, sink: Writable, lent: LentSink): Move {
+function job(source: Socket, lent: LentSink): Move {
   return {
     source: descriptorOf(source),
     sink: lent.fd,
@@ -103,7 +103,6 @@ function job(source: Socket, sink: Writable, lent: LentSink): Move {
     isSinkSocket: false,
     sourceSocket: source,
     socket: lent.socket,
-    writer: sink instanceof WriteStream ? sink : undefined,
   }
 }
 
