@@ -1,15 +1,21 @@
 import 'zcio/register'
 import test from 'ava'
+import { once } from 'node:events'
 import { createReadStream, type ReadStream } from 'node:fs'
-import type { ServerResponse } from 'node:http'
+import { createServer as createHttpServer, type ServerResponse } from 'node:http'
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { pipeline } from 'node:stream/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { stats } from 'zcio'
 import { tally } from '#src/piping/tally.js'
 import { LARGE, resize, Scene } from '../fixtures/piping/scene.js'
 import { makeFile, memory, sha256 } from '../helpers/files.js'
 import type { HttpClient } from '../helpers/http-client.js'
 import { failure } from '../helpers/failures.js'
 import { until } from '../helpers/wait.js'
+
+const long = makeFile(LARGE)
 
 interface Way {
   client: HttpClient
@@ -149,3 +155,41 @@ test.serial('what has moved shows while it moves', async (t) => {
   await client.take(LARGE / 2)
   await until('one run', () => tally().runs === before + 1)
 })
+
+const piping: Record<string, (listen: (socket: Socket) => void) => Server> = {
+  'a socket': (listen) =>
+    createServer((socket) => {
+      listen(socket)
+      createReadStream(long.path).pipe(socket)
+    }),
+  'a response': (listen) =>
+    createHttpServer((_, res) => {
+      res.setHeader('Content-Length', LARGE)
+      createReadStream(long.path).pipe(res)
+    }).on('connection', listen),
+}
+
+for (const [name, serve] of Object.entries(piping)) {
+  test.serial(`a reset by who gets a file by ${name} is told of, and not taken for an end`, async (t) => {
+    const told: unknown[] = []
+    const server = serve((socket) => {
+      let code: unknown
+      socket.on('error', (error: NodeJS.ErrnoException) => (code = error.code))
+      socket.on('close', (hadError) => told.push(`${String(code)} ${hadError}`))
+    }).listen(0, '127.0.0.1')
+    t.teardown(() => server.close())
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    for (let round = 0; round < 15; round++) {
+      await until('nothing to be under way', () => stats().transfers.active === 0)
+      const client = connect(port, '127.0.0.1')
+      client.pause().write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+      await until('a run', () => stats().transfers.active > 0)
+      // By then it waits for room.
+      await sleep(50)
+      client.resetAndDestroy()
+      await until('the end', () => told.length === round + 1)
+    }
+    t.deepEqual([...new Set(told)], ['ECONNRESET true'])
+  })
+}

@@ -2,16 +2,19 @@
 // the two otherwise, or the kernel refuses. What a source is, and what becomes of it then, its own module knows.
 
 import { ReadStream, WriteStream } from 'node:fs'
+import type { Socket } from 'node:net'
 import type { Readable, Writable } from 'node:stream'
 import { classifySink } from '../endpoint/classify.js'
 import { holdOpen } from '../endpoint/hold-open.js'
 import { lendSink } from '../endpoint/lend.js'
 import type { LentSink } from '../endpoint/lent.js'
+import { release, reserve } from '../endpoint/socket.js'
 import type { TransferError } from '../errors.js'
 import { move, type Move } from '../move.js'
 import { markDidRead } from '../node-internals.js'
 import { watchCalls, watchFor } from './interruption.js'
 import { countRun } from './tally.js'
+import { passOn } from './told-once.js'
 
 /** A stream on its way to another. */
 export interface Way {
@@ -54,12 +57,13 @@ export function run(way: Way): Run {
 async function go(way: Way, signal: AbortSignal, stop: () => void): Promise<Ending> {
   const { source, sink, stoppers } = way
   const unwatch = [watchFor(source, sink, stop), watchCalls(source, stoppers.source, stop)]
-  const files = [source, sink].filter(isOfFile).map((stream) => holdOpen(stream, stop))
+  const held = [source, sink].filter(isOfFile).map((stream) => holdOpen(stream, stop))
   const account = new Account(way)
   try {
     const lent = await lendSink(classifySink(sink), signal, stop)
     if ('refused' in lent) return { bytes: 0, reason: 'FAILED' }
     account.sink = lent
+    if (lent.socket && lent.socket !== sink) held.push(keepEnds(lent.socket, stop))
     unwatch.push(watchCalls(sink, stoppers.sink, stop))
     const { bytes } = await move(jobOf(way, lent, account, signal))
     account.upTo(bytes)
@@ -67,11 +71,22 @@ async function go(way: Way, signal: AbortSignal, stop: () => void): Promise<Endi
   } catch (thrown) {
     const error = thrown as Partial<TransferError>
     account.upTo(error.bytes ?? 0)
-    return { bytes: account.bytes, reason: signal.aborted ? 'INTERRUPTED' : 'FAILED', error }
+    // Before the sink is given back: else its end comes first, which libuv sees in place of what the engine was told.
+    const connection = account.sink?.socket
+    if (connection && error.side === 'sink') passOn(error, connection, 'write')
+    return { bytes: account.bytes, reason: error.code === 'ABORT_ERR' ? 'INTERRUPTED' : 'FAILED', error }
   } finally {
     for (const end of unwatch) end()
     account.close()
-    for (const letGo of files) letGo()
+    for (const letGo of held) letGo()
+  }
+}
+
+/** The connection of a response, whose peer may end before it has all: as of a socket, an end waits for the run. */
+function keepEnds(connection: Socket, stop: () => void): () => void {
+  reserve(connection, stop)
+  return () => {
+    release(connection)
   }
 }
 

@@ -8,13 +8,13 @@ import type { Writable } from 'node:stream'
 import { setTimeout } from 'node:timers'
 import { isBeingRead, takeOver } from '../endpoint/receive.js'
 import type { LentSink } from '../endpoint/lent.js'
-import type { TransferError } from '../errors.js'
 import type { Move } from '../move.js'
 import { descriptorOf, isReading, pipesOf, stopReading } from '../node-internals.js'
 import { countAnew } from './bulk.js'
 import { refused, type Reason } from './conditions.js'
 import { run, type Ending } from './run.js'
 import { countAside } from './tally.js'
+import { passOn } from './told-once.js'
 
 /** The `_read` of a socket. */
 export type ReadSocket = (this: Socket, size: number) => void
@@ -116,23 +116,9 @@ function resume(
 ): void {
   if (source.destroyed) return
   if (reason !== undefined) countAside(reason)
-  if (reason === 'FAILED' && error?.side === 'sink' && isToldOnce(error)) sink.destroy(asTold(error, 'write'))
   // What the sink had no room for Node would not have written to it before its end.
   if (residual !== undefined && sink.writableEnded && pipesOf(source).includes(sink)) source.pause()
   if (residual !== undefined) source.push(residual)
   else if (isReading(source)) readOn()
-  if (reason === 'FAILED' && error?.side === 'source' && isToldOnce(error))
-    source.destroy(asTold(error, 'read'))
-}
-
-/** What has become of a connection the kernel tells the first who asks, and nobody after. */
-const TOLD_ONCE: readonly unknown[] = ['ECONNRESET', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN']
-
-function isToldOnce({ code }: Partial<TransferError>): boolean {
-  return TOLD_ONCE.includes(code)
-}
-
-/** As Node tells it. */
-function asTold({ errno, code }: Partial<TransferError>, syscall: string): Error {
-  return Object.assign(new Error(`${syscall} ${code ?? ''}`), { errno, code, syscall })
+  if (error?.side === 'source') passOn(error, source, 'read')
 }
