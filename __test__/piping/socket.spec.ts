@@ -1,16 +1,17 @@
 import 'zcio/register'
 import test, { type ExecutionContext } from 'ava'
 import { once } from 'node:events'
-import { syncBuiltinESMExports } from 'node:module'
 import { connect, Socket } from 'node:net'
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
-import fs, { createWriteStream, readFileSync, type WriteStream } from 'node:fs'
+import { closeSync, createWriteStream, openSync, readFileSync, type WriteStream } from 'node:fs'
+import { open as openFile } from 'node:fs/promises'
 import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises'
 import { transfer } from 'zcio'
 import { BULK } from '#src/piping/bulk.js'
 import { tally } from '#src/piping/tally.js'
 import { bytes, MUCH, pair, received, reset } from '../fixtures/piping/relay.js'
 import { LARGE, MEDIUM, Scene } from '../fixtures/piping/scene.js'
+import { fifo } from '../helpers/descriptors.js'
 import { pathFor, sha256 } from '../helpers/files.js'
 import { until } from '../helpers/wait.js'
 
@@ -107,8 +108,10 @@ async function heldBack(
     await until('a chunk of its own', () => a.bytesRead === before + 1)
   }
   const path = pathFor('received')
-  slowDown(t)
-  const sink = a.pipe(createWriteStream(path, { highWaterMark: 1 }))
+  const sink = createWriteStream(path, { highWaterMark: 1 })
+  await once(sink, 'open')
+  occupyThreads(40)
+  a.pipe(sink)
   client.write('!')
   // It is so for 10 ms only.
   while (a.bytesRead === BULK + 10) await immediate()
@@ -142,23 +145,17 @@ test.serial('who takes a socket that is held back has all that it brings', async
   )
 })
 
-/** Has files take long for each write: Node's own `fs`, since with another a stream would be Node's in any case. */
-function slowDown(t: ExecutionContext): void {
-  const before = { write: fs.write, writev: fs.writev }
-  const replace = (methods: object): void => {
-    Object.assign(fs, methods)
-    syncBuiltinESMExports()
-  }
-  replace({ write: later(fs.write), writev: later(fs.writev) })
-  t.teardown(() => {
-    replace(before)
-  })
-}
-
-function later<A extends unknown[]>(call: (...args: A) => void): (...args: A) => void {
-  return (...args) => {
-    setTimeout(call, 20, ...args)
-  }
+/** Keeps all threads of Node's pool from working for so many ms: each waits for somebody to write to its FIFO. */
+function occupyThreads(ms: number): void {
+  const paths = Array.from({ length: Number(process.env.UV_THREADPOOL_SIZE ?? 4) }, fifo)
+  const opening = paths.map((path) => openFile(path, 'r'))
+  setTimeout(() => {
+    const writers = paths.map((path) => openSync(path, 'r+'))
+    void Promise.all(opening).then(async (readers) => {
+      for (const reader of readers) await reader.close()
+      for (const writer of writers) closeSync(writer)
+    })
+  }, ms)
 }
 
 test.serial('a socket that is still connecting is waited for, as source and as sink', async (t) => {

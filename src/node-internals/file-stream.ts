@@ -17,6 +17,9 @@ const IDLE = { fd: 0, autoClose: false }
 /** The same for all file streams. */
 const kFs = symbolOf(createReadStream('', IDLE), 'kFs') ?? Symbol('of no stream')
 
+/** As they are now: an import follows what an application puts in their place. */
+const byNode = { read, write, writev }
+
 interface PrivateFileStream {
   [kFs]: { read?: unknown; write?: unknown; writev?: unknown } | undefined
 }
@@ -29,7 +32,7 @@ export function readsDescriptor(stream: ReadStream): boolean {
 
 /** Whether they come by Node's own `fs.read`. */
 export function readsByFs(stream: ReadStream): boolean {
-  return (stream as unknown as PrivateFileStream)[kFs]?.read === read
+  return (stream as unknown as PrivateFileStream)[kFs]?.read === byNode.read
 }
 
 /** Whether the bytes of a stream go to its descriptor, by Node's own `fs.write` or FileHandle. */
@@ -37,7 +40,7 @@ export function writesDescriptor(stream: WriteStream): boolean {
   const handle = handleOf(stream)
   if (handle !== undefined) return !['write', 'writev'].some((name) => Object.hasOwn(handle, name))
   const fs = (stream as unknown as PrivateFileStream)[kFs]
-  return fs?.write === write && fs.writev === writev
+  return fs?.write === byNode.write && fs.writev === byNode.writev
 }
 
 /** The FileHandle that a stream was made of. */
