@@ -17,6 +17,7 @@
 //   socket._handle.bytesRead, .bytesWritten             what the socket's own counters are taken from
 //   socket._handle.writeQueueSize   bytes that libuv was given and the kernel has not accepted
 //   socket._unrefTimer()      refreshes the idle timer, as every write of Node's own does
+//   socket._writeGeneric      what its _write and _writev call
 //   socket.parser             the HTTP parser that takes what is read, past the stream
 //   res[Symbol('kOutHeaders')]   the headers that have been set: name and value, by the name in lower case
 //   res._header               the head as it will be sent, from writeHead() on

@@ -148,6 +148,17 @@ test("a socket's own end is called, and stays its own", async (t) => {
   t.is(String(await received(far)), text)
 })
 
+test('a socket that writes in its own way below its write does so', async (t) => {
+  for (const name of ['_write', '_writev', '_writeGeneric']) {
+    const [near, far] = await sockets(t)
+    const byNode = Reflect.get(near, name) as (...args: unknown[]) => unknown
+    Object.assign(near, { [name]: (...args: unknown[]) => byNode.apply(near, args) })
+    const [{ fallbacks }, came] = await Promise.all([transfer(source(t, bytes), near), received(far)])
+    t.is(fallbacks[0]?.code, 'WRAPPED', name)
+    t.is(String(came), text)
+  }
+})
+
 test.serial("what zcio/register replaces is nobody's own", async (t) => {
   const prototypes = [ReadStream.prototype, Socket.prototype]
   const before = prototypes.map((prototype) => Reflect.get(prototype, '_read') as unknown)

@@ -4,7 +4,7 @@
 import { ReadStream, WriteStream } from 'node:fs'
 import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
-import { readsDescriptor, writesDescriptor } from '../node-internals.js'
+import { readsDescriptor, writesDescriptor, writesToHandle } from '../node-internals.js'
 
 interface Sending {
   write: unknown
@@ -42,7 +42,7 @@ export function hasOwnFs(stream: object): boolean {
 /** Whether `write` or `end` of a sink is not Node's, or one of those that they call. */
 export function isWrapped(sink: WriteStream | Socket): boolean {
   // Spelt out, since each response asks.
-  if (sink instanceof Socket) return sink.write !== write || sink.end !== end
+  if (sink instanceof Socket) return sink.write !== write || sink.end !== end || !writesToHandle(sink)
   return differs(sink, writing)
 }
 

@@ -19,6 +19,9 @@ export interface Handle {
 interface PrivateSocket {
   _handle: Handle | null
   _unrefTimer(): void
+  _write: unknown
+  _writev: unknown
+  _writeGeneric: unknown
   parser?: unknown
 }
 
@@ -97,6 +100,15 @@ export function bytesSent(socket: Socket): number | undefined {
   return bytesWritten - writeQueueSize
 }
 
+const byNode = Socket.prototype as unknown as PrivateSocket
+const { _write: write, _writev: writev, _writeGeneric: writeGeneric } = byNode
+
+/** Whether what is written to a socket goes to its handle as Node sends it, and not as a subclass does. */
+export function writesToHandle(socket: Socket): boolean {
+  const own = socket as unknown as PrivateSocket
+  return own._write === write && own._writev === writev && own._writeGeneric === writeGeneric
+}
+
 /** Whether a socket keeps the process alive while it is read. */
 export function keepsProcess(socket: Socket): boolean {
   return handleOf(socket)?.hasRef?.() !== false
@@ -110,5 +122,6 @@ export function refreshTimeout(socket: Socket): void {
 /** Whether this Node has them. */
 export function socketIsAsExpected(): boolean {
   const socket = new Socket() as unknown as PrivateSocket
-  return socket._handle === null && typeof socket._unrefTimer === 'function'
+  const isKnown = typeof socket._unrefTimer === 'function' && typeof socket._writeGeneric === 'function'
+  return socket._handle === null && isKnown
 }

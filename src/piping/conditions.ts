@@ -119,7 +119,7 @@ const streamConditions = {
       isParsed(source) || hasNoDescriptor(socketOf(source)) || hasNoDescriptor(socketOf(sink)),
   },
   WRAPPED: {
-    where: 'its `write` or `end` is not Node’s: compression, a meter, a subclass',
+    where: 'its `write` or `end`, or what these call, is not Node’s: compression, a meter, a subclass',
     is: ({ sink }) => isWrapped(sink),
   },
   STRICT: {
