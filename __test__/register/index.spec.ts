@@ -109,3 +109,32 @@ test('where addons are forbidden Node reads: UNSUPPORTED', async (t) => {
   t.is(stdout, 'true\n')
   t.regex(stderr, /^zcio: .*"piped":\{"runs":0,"bytes":0,"aside":\{"FIRST":1,"UNSUPPORTED":\d+\}\}\}$/m)
 })
+
+test('what an agent has wrapped before is Node’s to write: WRAPPED', async (t) => {
+  const agent = `
+    import { ServerResponse } from 'node:http'
+    globalThis.seen = 0
+    const { write } = ServerResponse.prototype
+    ServerResponse.prototype.write = function (chunk, ...rest) {
+      seen += chunk.length
+      return write.call(this, chunk, ...rest)
+    }`
+  const module = `
+    import { createReadStream } from 'node:fs'
+    import { createServer } from 'node:http'
+    import { once } from 'node:events'
+    const server = createServer((_, res) => {
+      res.setHeader('Content-Length', ${LARGE})
+      createReadStream('${path}').pipe(res)
+    }).listen(0)
+    await once(server, 'listening')
+    const response = await fetch('http://127.0.0.1:' + server.address().port)
+    const { byteLength } = await response.arrayBuffer()
+    console.log(byteLength, seen)
+    process.exit()`
+  const before = `data:text/javascript,${encodeURIComponent(agent)}`
+  const options = ['--import', before, '--import', 'zcio/register']
+  const { stdout, stderr } = await runModule(module, { before: 'export ZCIO_STATS=1', options })
+  t.is(stdout, `${LARGE} ${LARGE}\n`)
+  t.regex(stderr, /"piped":\{"runs":0,.*"WRAPPED":/)
+})

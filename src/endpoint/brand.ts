@@ -3,22 +3,21 @@
 
 import { ReadStream, WriteStream } from 'node:fs'
 import { Socket } from 'node:net'
-import { Readable } from 'node:stream'
+import { Readable, Writable } from 'node:stream'
 import { readsDescriptor, writesDescriptor, writesToHandle } from '../node-internals.js'
-
-interface Sending {
-  write: unknown
-  end: unknown
-}
 
 type Methods = readonly [name: string, method: unknown][]
 
-/** As Node made them. */
-const reading = methods(Readable.prototype, 'push', 'read', 'emit')
-const receiving = methods(Socket.prototype, 'push', 'read', 'emit')
-const writing = methods(WriteStream.prototype, 'write', 'end', '_write', '_writev')
-const sending: Sending = Socket.prototype
-const { write, end } = sending
+/** As Node made them, each of the class that has it: what an heir has of its own was put there by somebody else. */
+const giving = methods(Readable.prototype, 'push', 'emit')
+const reading = [...giving, ...methods(Readable.prototype, 'read')]
+const receiving = [...giving, ...methods(Socket.prototype, 'read')]
+const writing = [
+  ...methods(Writable.prototype, 'write', 'end'),
+  ...methods(WriteStream.prototype, '_write', '_writev'),
+]
+const write: unknown = Reflect.get(Writable.prototype, 'write')
+const end: unknown = Reflect.get(Socket.prototype, 'end')
 
 /** Why the bytes of a source are not simply those of its descriptor, or undefined. */
 export function refusedBrand(source: ReadStream | Socket): 'OVERRIDDEN' | 'FS' | undefined {

@@ -2,7 +2,7 @@
 // an application can see, in the order in which they are asked. docs/register.md shows the same table.
 
 import { WriteStream, type ReadStream } from 'node:fs'
-import { ServerResponse } from 'node:http'
+import { OutgoingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import type { Readable, Writable } from 'node:stream'
 import { unavailable } from '../binding.js'
@@ -43,8 +43,8 @@ interface Condition<J> {
   isLittle?: true
 }
 
-/** As Node made them: who replaces one wants to see the bytes. */
-const responding = methods(ServerResponse.prototype, 'write', 'end')
+/** As Node made them, of the class that has them: who replaces one, on the heir too, wants to see the bytes. */
+const responding = methods(OutgoingMessage.prototype, 'write', 'end')
 
 /** Asked of the two streams. */
 const streamConditions = {
