@@ -1,7 +1,8 @@
 // One source to many sinks.
 
 import test from 'ava'
-import { createReadStream, createWriteStream, readFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { createReadStream, createWriteStream, readFileSync, statSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Socket } from 'node:net'
 import { fanOut, type Sink } from 'zcio'
@@ -232,4 +233,29 @@ test('what makes no sense is refused before anything moves', async (t) => {
   t.is(content(to).length, 0)
   const [near]: [Socket, Socket] = await sockets(t)
   t.is((await failure(fanOut(from, [near, near]))).code, 'ERR_ZCIO_BUSY')
+})
+
+const large = makeFile(64 * 2 ** 20)
+
+test('a file that is destroyed while it is written is closed afterwards, and not before', async (t) => {
+  for (let i = 0; i < 10; i++) {
+    const path = pathFor('destroyed')
+    const [destroyed, other] = [createWriteStream(path), createWriteStream(pathFor('other'))]
+    const over = failure(fanOut(createReadStream(large.path), [destroyed, other]))
+    await until('it is written', () => (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0)
+    destroyed.destroy()
+    await once(destroyed, 'close')
+    const { size } = statSync(path)
+    await over
+    t.is(statSync(path).size, size)
+  }
+})
+
+test('a file that is left out, and so destroyed, leaves the others alone', async (t) => {
+  const path = pathFor('kept')
+  const sinks = [createWriteStream('/dev/full'), createWriteStream(path)]
+  const result = await fanOut(createReadStream(large.path), sinks, { onSinkError: 'drop' })
+  t.is(result.sinks[0]?.error?.code, 'ENOSPC')
+  t.is(result.sinks[1]?.bytes, large.bytes.length)
+  t.is(sha256(readFileSync(path)), sha256(large.bytes))
 })

@@ -120,14 +120,14 @@ async function fanOutBetween(from: SourceKind, to: SinkKind[], wanted: Wanted): 
   if (signal?.aborted) throw abortError(signal, { bytes: 0 })
   const lent = await lendMany(from, to, signal, !end)
   if ('refused' in lent) return fanOutByStream(from, to, wanted, lent.refused)
-  const files = [from, ...to].filter(({ kind }) => kind === 'file').map(streamOf)
+  const files = [from, ...to].map((end) => (end.kind === 'file' ? streamOf(end) : undefined))
   const streams = to.map(streamOf)
   const { source, sinks } = lent
   let result: FanOutResult
   try {
     result = await spread(lent, {
       ...wanted,
-      files: files.filter((file) => file !== undefined),
+      files,
       livesOn: !end,
       onLeave: (sink) => {
         destroy(streams[sink])

@@ -2,10 +2,11 @@
 // that must not go on without it, and its outcome as a result or an error. What move.ts is for one sink.
 
 import type { Socket } from 'node:net'
-import type { Stream } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import type { Outcome, SinkOutcome } from './ending.js'
 import * as engine from './engine.js'
 import type { LentMany } from './endpoint/lend-many.js'
+import { holdOpen } from './endpoint/hold-open.js'
 import { giveBackHead, type LentSink, type LentSource } from './endpoint/lent.js'
 import { ReadPast } from './endpoint/receive.js'
 import { lend } from './endpoint/socket.js'
@@ -31,8 +32,8 @@ export interface FanOutResult {
 
 /** What is wanted. */
 export interface Spread {
-  /** The streams whose files these are: what JavaScript destroys is moved no further. */
-  files: readonly Stream[]
+  /** Of each end, the source's first, the stream whose file it is: what JavaScript destroys is moved no further. */
+  files: readonly (Readable | Writable | undefined)[]
   /** Whether the source is still to be read after a failure. */
   livesOn: boolean
   sinkTimeout: number
@@ -46,8 +47,14 @@ export interface Spread {
 /** Gives every sink all bytes of the source, up to what the shortest head among them has declared. */
 export async function spread({ source, sinks }: LentMany, how: Spread): Promise<FanOutResult> {
   const { signal, onProgress } = how
-  const run = begin(source, sinks, how)
-  const letGo = hold(run, source, sinks, how)
+  const held: (() => void)[] = []
+  const run = begin(source, sinks, how, (sink) => {
+    // The engine is through with it.
+    held[sink + 1]?.()
+    how.onLeave(sink)
+  })
+  held.push(...how.files.map((file) => (file ? holdOpen(file, run.cancel) : nothing)))
+  const letGo = [...hold(run, source, sinks, how), ...held]
   const outcome = await run.ended
   for (const release of letGo) release(outcome)
   sinks.forEach((sink, index) => {
@@ -62,7 +69,12 @@ export async function spread({ source, sinks }: LentMany, how: Spread): Promise<
   return { bytes, sinks: outcome.sinks, fallbacks }
 }
 
-function begin(source: LentSource, sinks: readonly LentSink[], how: Spread): engine.FanOutRun {
+function begin(
+  source: LentSource,
+  sinks: readonly LentSink[],
+  how: Spread,
+  onLeave: (sink: number) => void,
+): engine.FanOutRun {
   const { signal, sinkTimeout, onSinkError } = how
   try {
     // It may have been aborted while the ends were lent: then nobody would hear of it any more.
@@ -76,7 +88,7 @@ function begin(source: LentSource, sinks: readonly LentSink[], how: Spread): eng
       sinkTimeout,
       head: source.head,
     }
-    return engine.fanOut(job, how.onLeave)
+    return engine.fanOut(job, onLeave)
   } catch (error) {
     throw giveBackHead(source, error as TransferError, how.livesOn)
   }
@@ -89,16 +101,14 @@ function hold(
   run: engine.FanOutRun,
   source: LentSource,
   sinks: readonly LentSink[],
-  { files, signal, onProgress }: Spread,
+  { signal, onProgress }: Spread,
 ): LetGo[] {
   const sockets = [source.socket, ...sinks.map(({ socket }) => socket)].filter((one) => one !== undefined)
   const unwatch = watch(run.bytes, { onProgress, sockets })
   signal?.addEventListener('abort', run.cancel)
-  for (const file of files) file.once('close', run.cancel)
   return [
     () => {
       signal?.removeEventListener('abort', run.cancel)
-      for (const file of files) file.off('close', run.cancel)
       unwatch()
     },
     ...(source.socket ? holdSource(run, source.socket, source.head?.length ?? 0) : []),
@@ -142,4 +152,8 @@ function explain(
   const progress = residual === undefined ? { bytes } : { bytes, residual }
   if (!canceled) return Object.assign(failure, progress)
   return signal?.aborted ? abortError(signal, progress) : Object.assign(closed('source'), progress)
+}
+
+function nothing(): void {
+  // It is no file.
 }
