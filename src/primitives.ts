@@ -46,7 +46,7 @@ export async function sendfile(
  * @param source nonblocking, a file, or a pipe of either mode; so is the sink
  * @param sourceOffset where to read; `null`: at its position, which then moves; pipes and sockets have none
  * @param flags `constants.SPLICE_F_*`; SPLICE_F_NONBLOCK is implied
- * @returns bytes moved; 0 at the end of the source only
+ * @returns bytes moved; 0 at the end of the source, and of a socket at an urgent byte of TCP, which only read(2) passes
  */
 export async function splice(
   source: Descriptor,
