@@ -213,8 +213,8 @@ function openLater(path: string): Promise<number> {
 }
 
 function acceptOpened(fd: number, range: Range, wanted: Wanted): Body {
-  const file: OpenFile = { fd, owner: 'binding', handle: undefined }
-  return accept(fields[READ] === -1 ? file : NOT_OPEN, range, wanted)
+  if (fields[READ] !== -1) return accept(NOT_OPEN, range, wanted)
+  return accept({ fd, owner: 'binding', handle: undefined }, range, wanted)
 }
 
 /** Only a regular file has a length to declare. */
